@@ -1,0 +1,90 @@
+// A Machine: RAM, one vCPU, buses, devices and the virtual clock, and the loop that drives them.
+//
+// The board (harness/board.h) builds the devices and the engine and attaches them; the machine knows only their interfaces.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/bus/bus.h"
+#include "core/device.h"
+#include "core/engine.h"
+#include "core/memory/physical_memory.h"
+#include "core/time/clock.h"
+
+namespace rondo {
+
+enum class ExitReason : u8 {
+  power_off,         // ACPI S5
+  reset,             // port 0xCF9, i8042, or a triple fault the guest asked for
+  debug_exit,        // the test exit port
+  halted,            // HLT with nothing that could ever wake it
+  triple_fault,
+  instruction_limit,
+  time_limit,
+  stopped            // by the user
+};
+std::string_view to_string(ExitReason reason);
+
+struct RunResult {
+  ExitReason reason = ExitReason::stopped;
+  u32 debug_exit_code = 0;  // with debug_exit: (value << 1) | 1, as QEMU's isa-debug-exit
+};
+
+struct RunLimits {
+  std::optional<InstrCount> instructions;    // stop exactly there
+  std::optional<VirtualNs> virtual_time;
+  bool single_step = false;                  // the reference drive, for tests
+};
+
+// Called between slices of execution (and when the machine would idle) with the machine at a Moment. It may inject input.
+// Returns false to stop the run. `idle_until`: the machine is about to skip to that time.
+using PollFunction = std::function<bool(std::optional<VirtualNs> idle_until)>;
+
+class Machine final : public MachineControl {
+ public:
+  explicit Machine(std::unique_ptr<PhysicalMemory> memory);
+
+  PhysicalMemory& memory() { return *memory_; }
+  Clock& clock() { return clock_; }
+  Bus& ports() { return ports_; }
+  Bus& mmio() { return mmio_; }
+  Engine& engine() { return *engine_; }
+
+  // Assembly, by the board.
+  void attach_engine(std::unique_ptr<Engine> engine) { engine_ = std::move(engine); }
+  void add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
+
+  // Runs to an exit or a limit. May be called again after a limit was reached. `poll` may be empty; poll_every is in instructions: how often
+  // it is called while the guest is busy. Polling never changes what the guest does unless it injects something.
+  RunResult run(const RunLimits& limits, const PollFunction& poll = {}, u64 poll_every = 2'000'000);
+
+  void request_power_off() override;
+  void request_reset() override;
+  void request_debug_exit(u32 code) override;
+  // The engine asks after an I/O instruction whether it must return.
+  bool exit_requested() const { return exit_.has_value(); }
+  // Makes run() return with ExitReason::stopped; safe from signal handlers.
+  void stop() { if (engine_) engine_->interrupt(); }
+
+  // The whole machine: vCPU, clock, devices, memory.
+  void save(StateWriter& writer) const;
+  Status load(StateReader& reader);
+  // Hash of each component, in a fixed order: "vcpu0", "clock", every device by name, "memory"; and of all together.
+  std::vector<std::pair<std::string, std::string>> component_hashes() const;
+  std::string state_hash() const;
+
+ private:
+  std::unique_ptr<PhysicalMemory> memory_;
+  Clock clock_;
+  Bus ports_;
+  Bus mmio_;
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::unique_ptr<Device>> devices_;
+  std::optional<RunResult> exit_;
+};
+
+}  // namespace rondo
