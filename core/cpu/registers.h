@@ -5,6 +5,8 @@
 
 namespace rondo {
 
+inline constexpr unsigned kPhysicalAddressBits = 46;  // MAXPHYADDR of rondo-v1 (CPUID.80000008H:EAX[7:0])
+
 enum Gpr : u8 { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 enum SegmentName : u8 { ES, CS, SS, DS, FS, GS };
 
