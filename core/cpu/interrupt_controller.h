@@ -27,6 +27,8 @@ class InterruptController {
   virtual bool owns_msr(u32 index) const = 0;
   virtual bool read_msr(u32 index, u64& value) = 0;
   virtual bool write_msr(u32 index, u64 value) = 0;
+  // The TSC's offset to virtual time (CpuState::tsc_offset) has changed: an armed TSC deadline moves with it.
+  virtual void set_tsc_offset(u64 offset) { static_cast<void>(offset); }
 };
 
 }  // namespace rondo
