@@ -13,16 +13,17 @@ enum class CodeMode : std::uint8_t { bits16, bits32, bits64 };
 
 enum class OperandKind : std::uint8_t {
   none,
-  gpr,        // reg 0..15 (RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8..R15); high_byte: AH, CH, DH, BH as reg 0..3
-  segment,    // reg 0..5: ES, CS, SS, DS, FS, GS (the encoding's order)
-  control,    // reg: CR number
-  debug,      // reg: DR number
-  mmx,        // reg 0..7
-  xmm,        // reg 0..15
-  st,         // reg: ST(i)
-  memory,     // described by Instruction::memory; size_bytes is the access size (0: not a plain access, e.g. INVLPG, FXSAVE)
-  immediate,  // Instruction::immediate (the first such operand) or immediate2 (the second), sign-extended to 64 bits
-  relative,   // branch displacement in Instruction::immediate, relative to the next instruction
+  gpr,         // reg 0..15 (RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8..R15); high_byte: AH, CH, DH, BH as reg 0..3
+  segment,     // reg 0..5: ES, CS, SS, DS, FS, GS (the encoding's order)
+  control,     // reg: CR number
+  debug,       // reg: DR number
+  mmx,         // reg 0..7
+  xmm,         // reg 0..15
+  st,          // reg: ST(i)
+  memory,      // described by Instruction::memory; size_bytes is the access size (0: not a plain access, e.g. INVLPG,
+               // FXSAVE)
+  immediate,   // Instruction::immediate (the first such operand) or immediate2 (the second), sign-extended to 64 bits
+  relative,    // branch displacement in Instruction::immediate, relative to the next instruction
   far_pointer  // ptr16:16/32: Instruction::immediate is the offset, immediate2 the selector
 };
 
@@ -53,11 +54,11 @@ struct Instruction {
   std::uint8_t address_bytes = 8;  // effective address size: 2, 4 or 8
   std::uint8_t stack_bytes = 8;    // not known to the decoder outside 64-bit mode (SS.B): 8 in 64-bit mode, else 0
   CodeMode mode = CodeMode::bits64;
-  bool lock = false;               // a legal LOCK prefix (an illegal one decodes as Operation::INVALID)
-  bool rep = false;                // F3 on a string instruction (REP/REPE)
-  bool repne = false;              // F2 on a string instruction
+  bool lock = false;                            // a legal LOCK prefix (an illegal one decodes as Operation::INVALID)
+  bool rep = false;                             // F3 on a string instruction (REP/REPE)
+  bool repne = false;                           // F2 on a string instruction
   std::uint8_t segment_override = kNoRegister;  // as encoded: 0..5, for implicit string sources
-  std::uint8_t condition = 0;      // JCC, SETCC, CMOVCC: the encoding's low four bits (SDM 2, appendix B: tttn)
+  std::uint8_t condition = 0;  // JCC, SETCC, CMOVCC: the encoding's low four bits (SDM 2, appendix B: tttn)
   std::uint8_t operand_count = 0;
   std::array<Operand, 4> operands{};  // explicit operands in Intel order (destination first)
   Memory memory{};
