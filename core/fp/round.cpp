@@ -64,9 +64,10 @@ typename F::Bits round_pack(const Wide& value, Context& context, int precision) 
       return overflow_result<F>(value.sign, precision, context);
     }
     exponent -= kBiasAdjust;
-    if (exponent > F::emax) {  // FSCALE only: out of range even so (SDM 1, 8.5.4)
+    if (exponent > F::emax) {  // FSCALE only: out of range even so; infinity whatever RC says (SDM 1, 8.5.4)
       context.raise(kInexact);
-      return overflow_result<F>(value.sign, precision, context);
+      context.rounded_up = true;
+      return infinity<F>(value.sign);
     }
   } else if (exponent < F::emin) {
     if ((context.masked & kUnderflow) == 0) {
