@@ -1,0 +1,169 @@
+#include "core/machine.h"
+
+#include <algorithm>
+
+#include "core/state/hash.h"
+
+namespace rondo {
+namespace {
+
+// A vCPU halted with interrupts off can be woken by an NMI only. A periodic timer that ticks this often without doing
+// so is not its source.
+constexpr u64 kSkipsBeforeGivingUp = 100'000;
+constexpr VirtualNs kNever{~u64{0}};
+
+template <class Component>
+std::string hash_of(const Component& component) {
+  StateWriter writer;
+  component.save(writer);
+  return hash_hex(writer.bytes());
+}
+
+std::string hash_of(const CpuState& cpu) {
+  StateWriter writer;
+  cpu.save(writer, 0);
+  return hash_hex(writer.bytes());
+}
+
+}  // namespace
+
+std::string_view to_string(ExitReason reason) {
+  switch (reason) {
+    case ExitReason::power_off:
+      return "power_off";
+    case ExitReason::reset:
+      return "reset";
+    case ExitReason::debug_exit:
+      return "debug_exit";
+    case ExitReason::halted:
+      return "halted";
+    case ExitReason::triple_fault:
+      return "triple_fault";
+    case ExitReason::instruction_limit:
+      return "instruction_limit";
+    case ExitReason::time_limit:
+      return "time_limit";
+    case ExitReason::stopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+Machine::Machine(std::unique_ptr<PhysicalMemory> memory) : memory_(std::move(memory)) {}
+
+RunResult Machine::run(const RunLimits& limits, const PollFunction& poll, u64 poll_every) {
+  RONDO_ASSERT(engine_);
+  RONDO_ASSERT(poll_every > 0);
+  // Poll points are multiples of poll_every, whatever else ends a slice: input that is ready at a poll enters at the
+  // same count on every drive.
+  const auto next_multiple = [&] { return InstrCount{(clock_.count().value / poll_every + 1) * poll_every}; };
+  std::optional<InstrCount> next_poll;
+  if (poll) next_poll = next_multiple();
+  bool idle_polled = false;
+  u64 skips = 0;  // since an instruction was executed
+
+  while (true) {
+    clock_.fire_due();
+    if (exit_) return *exit_;
+    if (limits.instructions && clock_.count() >= *limits.instructions) return {ExitReason::instruction_limit};
+    if (limits.virtual_time && clock_.now() >= *limits.virtual_time) return {ExitReason::time_limit};
+    if (next_poll && clock_.count() >= *next_poll) {
+      if (!poll(std::nullopt)) return {ExitReason::stopped};
+      next_poll = next_multiple();
+      continue;  // what the poll injected may have armed timers or asked for an exit
+    }
+
+    InstrCount stop{~u64{0}};
+    if (next_poll) stop = std::min(stop, *next_poll);
+    if (limits.instructions) stop = std::min(stop, *limits.instructions);
+    if (const auto due = clock_.next_due_count()) stop = std::min(stop, *due);
+    if (limits.virtual_time) {
+      const u64 wait = *limits.virtual_time - clock_.now();
+      stop = std::min(
+          stop, clock_.count() + std::min((wait + kNsPerInstruction - 1) / kNsPerInstruction, ~clock_.count().value));
+    }
+
+    const InstrCount before = clock_.count();
+    const EngineStop why = limits.single_step ? engine_->step() : engine_->run(stop);
+    if (clock_.count() != before) skips = 0, idle_polled = false;
+    switch (why) {
+      case EngineStop::count_reached:
+      case EngineStop::attention:
+        break;
+      case EngineStop::interrupted:
+        return exit_.value_or(RunResult{ExitReason::stopped});
+      case EngineStop::shutdown:
+        if (exit_) return *exit_;
+        // An IDT with no room for a single gate is how a guest asks for a reset by triple fault.
+        return {engine_->state().idtr.limit == 0 ? ExitReason::reset : ExitReason::triple_fault};
+      case EngineStop::halted: {
+        if (exit_) return *exit_;
+        const auto due = clock_.next_due();
+        if (poll && !idle_polled) {
+          idle_polled = true;
+          if (!poll(due.value_or(kNever))) return {ExitReason::stopped};
+          break;  // input may have woken the vCPU
+        }
+        idle_polled = false;
+        if (!due) return {ExitReason::halted};
+        if (++skips >= kSkipsBeforeGivingUp && !(engine_->state().rflags & flags::IF)) return {ExitReason::halted};
+        clock_.skip_to(limits.virtual_time ? std::min(*due, *limits.virtual_time) : *due);
+        break;
+      }
+    }
+  }
+}
+
+// The first request stands: what a device asks for after it happens after the end.
+void Machine::request_power_off() {
+  if (!exit_) exit_ = RunResult{ExitReason::power_off};
+}
+
+void Machine::request_reset() {
+  if (!exit_) exit_ = RunResult{ExitReason::reset};
+}
+
+void Machine::request_debug_exit(u32 code) {
+  if (!exit_) exit_ = RunResult{ExitReason::debug_exit, code};
+}
+
+void Machine::save(StateWriter& writer) const {
+  engine_->state().save(writer, 0);
+  clock_.save(writer);
+  for (const auto& device : devices_) device->save(writer);
+  memory_->save(writer);
+}
+
+Status Machine::load(StateReader& reader) {
+  CpuState cpu;
+  cpu.load(reader, 0);
+  clock_.load(reader);
+  for (const auto& device : devices_) device->load(reader);
+  memory_->load(reader);
+  if (reader.ok() && reader.remaining() != 0) reader.fail("saved state: goes on after its end");
+  if (!reader.ok()) return reader.status();
+  exit_.reset();
+  engine_->set_state(cpu);
+  engine_->memory_changed();
+  return success();
+}
+
+std::vector<std::pair<std::string, std::string>> Machine::component_hashes() const {
+  std::vector<std::pair<std::string, std::string>> hashes;
+  hashes.emplace_back("vcpu0", hash_of(engine_->state()));
+  hashes.emplace_back("clock", hash_of(clock_));
+  for (const auto& device : devices_) hashes.emplace_back(device->name(), hash_of(*device));
+  hashes.emplace_back("memory", memory_->hash());
+  return hashes;
+}
+
+std::string Machine::state_hash() const {
+  Hasher hasher;
+  for (const auto& [name, hash] : component_hashes()) {
+    const std::string line = name + "=" + hash + "\n";
+    hasher.add({reinterpret_cast<const u8*>(line.data()), line.size()});
+  }
+  return hasher.hex();
+}
+
+}  // namespace rondo
