@@ -1,0 +1,117 @@
+// The `rondo` command.
+#include <CLI/CLI.hpp>
+
+#include "harness/cli/decoder_command.h"
+#include "harness/cli/exit_status.h"
+#include "harness/cli/run_command.h"
+
+namespace rondo::cli {
+namespace {
+
+constexpr char kVersion[] = RONDO_VERSION;
+
+constexpr char kRunExamples[] =
+    "Examples:\n"
+    "  rondo run --kernel vmlinuz --initrd initrd.img\n"
+    "  rondo run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet' --memory 1G\n"
+    "  rondo run --kernel vmlinuz --initrd initrd.img --console boot.log --report boot.json --max-time 60s\n"
+    "  rondo run --kernel test.elf --trace 1000..1100\n"
+    "\n"
+    "On a terminal, Ctrl-A x leaves and Ctrl-A h helps. Exit status: 0 the guest ended by itself, 1 stopped or a host "
+    "failure,\n"
+    "2 bad usage or input, 3 a limit was reached, 5 the guest broke.";
+
+// CLI11 calls this for an option with a value of ours; its error becomes the one line that the user sees.
+template <class Parse, class Store>
+CLI::Option* add_value(CLI::App& app, const std::string& name, Parse parse, Store store, const std::string& help,
+                       const std::string& type) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [=](const std::string& text) {
+            auto value = parse(text);
+            if (!value) throw CLI::ValidationError(name, value.error().message);
+            store(std::move(*value));
+          },
+          help)
+      ->type_name(type);
+}
+
+void add_run(CLI::App& app, RunOptions& o) {
+  app.footer(kRunExamples);
+  app.add_option("--kernel", o.board.kernel_path, "Linux bzImage, ELF vmlinux or multiboot 1 kernel")
+      ->type_name("FILE");
+  app.add_option("--initrd", o.board.initrd_path, "initial RAM disk (a multiboot kernel gets it as its module)")
+      ->type_name("FILE");
+  app.add_option("--append", o.board.command_line, "kernel command line")->type_name("TEXT")->capture_default_str();
+  add_value(
+      app, "--memory", parse_size, [&o](u64 v) { o.board.memory_bytes = v; }, "guest memory [256M]", "SIZE");
+  app.add_option("--cpus", o.cpus, "number of vCPUs; only 1 so far")->type_name("N")->capture_default_str();
+  app.add_option("--engine", o.engine, "what executes the guest: software (kvm: not available yet)")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app.add_option("--seed", o.board.seed, "seed of everything the machine draws")->type_name("N")->capture_default_str();
+  add_value(
+      app, "--rtc-start", parse_time, [&o](i64 v) { o.board.rtc_start = v; },
+      "what the guest's clock shows at reset, UTC [2023-11-14T22:13:20]", "TIME");
+  add_value(
+      app, "--max-instructions", parse_count, [&o](u64 v) { o.max_instructions = InstrCount{v}; },
+      "end after exactly this many instructions", "N");
+  add_value(
+      app, "--max-time", parse_duration, [&o](u64 v) { o.max_time = VirtualNs{v}; },
+      "end at this virtual time, such as 60s", "TIME");
+  add_value(
+      app, "--max-wall", parse_duration, [&o](u64 v) { o.max_wall_ns = v; },
+      "end after this much host time (where exactly is not reproducible)", "TIME");
+  app.add_option("--console", o.console, "serial console: stdio, none or a file for its output")
+      ->type_name("WHERE")
+      ->capture_default_str();
+  app.add_option("--report", o.report_path, "write a report as JSON")->type_name("FILE");
+  add_value(
+      app, "--trace", parse_trace_range, [&o](TraceRange v) { o.trace = std::move(v); },
+      "write every instruction between two counts, with the registers it changed", "FROM..TO[=FILE]");
+  // For Rondo's own tests: not shown.
+  app.add_flag("--single-step", o.single_step, "the reference drive")->group("");
+  add_value(
+      app, "--save-at", parse_count, [&o](u64 v) { o.save_at = InstrCount{v}; }, "save the machine at this count", "N")
+      ->group("");
+  app.add_option("--save-to", o.save_path, "where --save-at saves it")->group("");
+  app.add_option("--restore", o.restore_path, "start from a saved machine")->group("");
+  app.get_option("--save-at")->needs("--save-to");
+}
+
+int main_program(int argc, char** argv) {
+  CLI::App app{"Rondo: a deterministic full-system x86-64 simulator.", "rondo"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", kVersion);
+
+  RunOptions run_options;
+  CLI::App* run = app.add_subcommand("run", "boot a machine and run it to its end or to a limit");
+  add_run(*run, run_options);
+
+  CLI::App* decoder = app.add_subcommand("decoder", "what the decoder and the CPU model know");
+  decoder->require_subcommand(1);
+  bool json = false;
+  CLI::App* coverage =
+      decoder->add_subcommand("coverage", "which of LLVM's opcodes are implemented, which give #UD, and why");
+  coverage->add_flag("--json", json, "as JSON");
+
+  CLI::App* version = app.add_subcommand("version", "print the version");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::cerr << "rondo: " << error.what() << " (see rondo --help)\n";
+    return kBadUsage;
+  }
+  if (*run) return run_command(run_options);
+  if (*coverage) return decoder_coverage(json);
+  if (*version) std::cout << "rondo " << kVersion << '\n';
+  return kEnded;
+}
+
+}  // namespace
+}  // namespace rondo::cli
+
+int main(int argc, char** argv) { return rondo::cli::main_program(argc, argv); }

@@ -1,0 +1,203 @@
+#include "harness/cli/run_command.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include "harness/cli/console.h"
+#include "harness/cli/exit_status.h"
+#include "harness/cli/progress.h"
+#include "harness/host/file.h"
+#include "harness/report.h"
+#include "harness/trace.h"
+
+namespace rondo::cli {
+namespace {
+
+constexpr u64 kMaximumSavedState = u64{64} << 30;
+
+int fail(const std::string& message, int status = kBadUsage) {
+  std::fprintf(stderr, "rondo: %s\n", message.c_str());
+  return status;
+}
+
+// One run with its console and its limits.
+class RunSession {
+ public:
+  RunSession(const RunOptions& options, Board& board, Console& console)
+      : options_(options),
+        board_(board),
+        console_(console),
+        progress_(host::is_terminal(2) && !console.on_terminal() && !console.interactive()),
+        start_(host::monotonic_now()),
+        first_count_(board.machine().clock().count()) {
+    if (options.max_wall_ns) wall_deadline_ = start_ + *options.max_wall_ns;
+  }
+
+  // Runs to `stop` (or the run's own end). Nothing if `stop` was reached first.
+  std::optional<RunResult> run_to(std::optional<InstrCount> stop) {
+    RunLimits limits;
+    limits.instructions = options_.max_instructions;
+    if (stop && (!limits.instructions || *stop < *limits.instructions)) limits.instructions = stop;
+    limits.virtual_time = options_.max_time;
+    limits.single_step = options_.single_step;
+    const auto poll = [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); };
+    const RunResult result = board_.machine().run(limits, poll);
+    const bool at_stop = result.reason == ExitReason::instruction_limit && stop &&
+                         board_.machine().clock().count() >= *stop &&
+                         (!options_.max_instructions || *stop < *options_.max_instructions);
+    if (at_stop) return std::nullopt;
+    return result;
+  }
+
+  bool wall_limit_reached() const { return wall_limit_reached_; }
+  Report report(const RunResult& result) const {
+    Report report =
+        make_report(board_.machine(), result, first_count_, static_cast<double>(host::monotonic_now() - start_) / 1e9);
+    if (wall_limit_reached_) report.exit = "wall_limit";
+    report.engine = options_.engine;
+    report.image = board_.image_kind();
+    report.seed = options_.board.seed;
+    return report;
+  }
+
+ private:
+  bool exchange(std::optional<VirtualNs> idle_until) {
+    if (host::StopSignals::pending()) return false;
+    if (wall_deadline_ && host::monotonic_now() >= *wall_deadline_) {
+      wall_limit_reached_ = true;
+      return false;
+    }
+    progress_.update(board_.machine().clock());
+    return console_.exchange(board_, idle_until, wall_deadline_);
+  }
+
+  const RunOptions& options_;
+  Board& board_;
+  Console& console_;
+  Progress progress_;
+  host::HostNs start_;
+  InstrCount first_count_;
+  std::optional<host::HostNs> wall_deadline_;
+  bool wall_limit_reached_ = false;
+};
+
+Status save_machine(Board& board, const std::string& path) {
+  Result<host::AtomicFile> file = host::AtomicFile::create(path, "saved machine");
+  if (!file) return file.error();
+  return file->commit(board.save());
+}
+
+// Runs with what is to happen on the way: tracing or saving.
+Result<RunResult> run_with_stations(const RunOptions& options, Board& board, RunSession& session,
+                                    std::ostream* trace_output) {
+  if (options.save_at) {
+    if (const auto ended = session.run_to(options.save_at)) return *ended;
+    if (Status saved = save_machine(board, options.save_path); !saved) return saved.error();
+  }
+  if (options.trace) {
+    if (const auto ended = session.run_to(options.trace->from)) return *ended;
+    Tracer tracer(board.machine(), *trace_output);
+    while (board.machine().clock().count() < options.trace->to) {
+      tracer.before();
+      const auto ended = session.run_to(board.machine().clock().count() + 1);
+      tracer.after();
+      if (ended) return *ended;
+    }
+  }
+  return *session.run_to(std::nullopt);
+}
+
+void tell_end(const Report& report, const Machine& machine, const RunResult& result, bool terminal) {
+  for (const UnsupportedInstruction& u : report.unsupported) {
+    std::fprintf(stderr,
+                 "rondo: the guest executed an instruction that the CPU model does not have: %s at 0x%llx (%llu times, "
+                 "#UD each time)\n",
+                 u.bytes.c_str(), static_cast<unsigned long long>(u.rip), static_cast<unsigned long long>(u.times));
+  }
+  if (exit_status(result.reason) == kGuestBroke) {
+    const bool halted = result.reason == ExitReason::halted;
+    const Machine& m = machine;
+    std::fprintf(
+        stderr, "rondo: the guest %s after %llu instructions, RIP 0x%llx: look at the last instructions with --trace\n",
+        halted ? "halted and nothing can wake it" : "ended with a triple fault",
+        static_cast<unsigned long long>(report.instructions),
+        static_cast<unsigned long long>(const_cast<Machine&>(m).engine().state().rip));
+  } else if (terminal) {
+    std::fprintf(stderr, "rondo: %s after %llu instructions, %.3f s virtual, %.2f s wall, state %s\n",
+                 report.exit.c_str(), static_cast<unsigned long long>(report.instructions),
+                 static_cast<double>(report.virtual_ns) / 1e9, report.wall_s, report.state_hash.c_str());
+  }
+}
+
+Status check_options(const RunOptions& o) {
+  if (o.engine == "kvm") return Error{"--engine kvm is not available yet: use --engine software"};
+  if (o.engine != "software") return Error{"--engine '" + o.engine + "' is not known: use software"};
+  if (o.cpus != 1) return Error{"--cpus " + std::to_string(o.cpus) + ": only 1 is supported so far"};
+  if (o.board.kernel_path.empty() && o.restore_path.empty())
+    return Error{"--kernel is missing: name a bzImage, a vmlinux or a multiboot kernel"};
+  if (o.save_at && o.trace) return Error{"--save-at and --trace cannot be combined: use two runs"};
+  return success();
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  if (Status checked = check_options(options); !checked) return fail(checked.error().message);
+
+  std::optional<host::AtomicFile> report_file;
+  if (!options.report_path.empty()) {
+    Result<host::AtomicFile> created = host::AtomicFile::create(options.report_path, "report");
+    if (!created) return fail(created.error().message);
+    report_file.emplace(std::move(*created));
+  }
+
+  Console console(options.console);
+  BoardConfig config = options.board;
+  config.console = &console;
+  host::FileBytes saved;
+  if (!options.restore_path.empty()) {
+    Result<host::FileBytes> file = host::FileBytes::read(options.restore_path, "saved machine", kMaximumSavedState);
+    if (!file) return fail(file.error().message);
+    saved = std::move(*file);
+    const Result<u64> bytes = Board::saved_memory_bytes(saved.bytes());
+    if (!bytes) return fail("saved machine '" + options.restore_path + "': " + bytes.error().message);
+    config.memory_bytes = *bytes;
+    config.kernel_path.clear();
+  }
+  Result<std::unique_ptr<Board>> board = Board::create(config);
+  if (!board) return fail(board.error().message);
+  if (!options.restore_path.empty()) {
+    if (Status restored = (*board)->restore(saved.bytes()); !restored) {
+      return fail("saved machine '" + options.restore_path + "': " + restored.error().message);
+    }
+    saved = {};
+  }
+
+  std::ofstream trace_file;
+  if (options.trace && !options.trace->path.empty()) {
+    trace_file.open(options.trace->path, std::ios::trunc);
+    if (!trace_file) return fail("trace '" + options.trace->path + "': cannot be written");
+  }
+  const host::StopSignals signals;
+  if (Status opened = console.open(); !opened) return fail(opened.error().message);
+
+  RunSession session(options, **board, console);
+  Result<RunResult> result = run_with_stations(
+      options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);
+  console.close();
+  if (!result) return fail(result.error().message, kOther);
+
+  const Report report = session.report(*result);
+  tell_end(report, (*board)->machine(), *result, host::is_terminal(2));
+  if (report_file) {
+    if (Status written = report_file->commit(to_json(report)); !written) return fail(written.error().message, kOther);
+  }
+  if (!console.error().empty()) return fail(console.error(), kOther);
+  if (trace_file.is_open() && !trace_file.flush())
+    return fail("trace '" + options.trace->path + "': cannot be written", kOther);
+  return session.wall_limit_reached() ? kLimit : exit_status(result->reason);
+}
+
+}  // namespace rondo::cli

@@ -1,0 +1,31 @@
+// `rondo run`: boots a machine and runs it to an end or a limit.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "harness/board.h"
+#include "harness/cli/values.h"
+
+namespace rondo::cli {
+
+struct RunOptions {
+  BoardConfig board;
+  std::string engine = "software";
+  unsigned cpus = 1;
+  std::string console = "stdio";
+  std::string report_path;
+  std::optional<InstrCount> max_instructions;
+  std::optional<VirtualNs> max_time;
+  std::optional<u64> max_wall_ns;
+  std::optional<TraceRange> trace;
+  bool single_step = false;
+  std::optional<InstrCount> save_at;
+  std::string save_path;
+  std::string restore_path;
+};
+
+// Returns the exit status. Errors are one line on standard error.
+int run_command(const RunOptions& options);
+
+}  // namespace rondo::cli

@@ -1,0 +1,21 @@
+#include "harness/host/clock.h"
+
+#include <sys/resource.h>
+
+#include <ctime>
+
+namespace rondo::host {
+
+HostNs monotonic_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return HostNs{static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec)};
+}
+
+u64 peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<u64>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+}  // namespace rondo::host

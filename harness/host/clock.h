@@ -1,0 +1,14 @@
+// Host time and host resource use: for limits, pacing and reports. Nothing of it reaches a guest but through an Event.
+#pragma once
+
+#include "core/base/types.h"
+
+namespace rondo::host {
+
+using HostNs = Quantity<struct HostNsTag>;  // nanoseconds of the host's monotonic clock
+
+HostNs monotonic_now();
+// The process's peak resident memory in bytes.
+u64 peak_memory_bytes();
+
+}  // namespace rondo::host
