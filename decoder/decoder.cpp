@@ -19,7 +19,7 @@
 #include <string>
 
 #include "decoder/forms.h"
-#include "decoder/prefixes.h"
+#include "decoder/prefix_roles.h"
 #include "decoder/substitutions.h"
 
 namespace rondo::decoder {
@@ -37,22 +37,6 @@ struct CodeBuffer {
 
   std::span<std::uint8_t> code() { return {bytes.data() + prefixes, size - prefixes}; }
 };
-
-constexpr bool is_string_opcode(std::uint8_t opcode) {
-  return (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf) || (opcode >= 0x6c && opcode <= 0x6f);
-}
-
-// Near branches, whose operand size is 64 bits in 64-bit mode whatever 66 says (SDM 1 6.3.7; Intel's behaviour).
-bool is_near_branch(std::span<const std::uint8_t> code) {
-  const std::uint8_t opcode = code[0];
-  if (opcode == 0x0f) return code.size() > 1 && (code[1] & 0xf0) == 0x80;
-  if (opcode == 0xff) {  // /2 CALL, /4 JMP
-    const unsigned reg = code.size() > 1 ? (code[1] >> 3) & 7 : 0;
-    return reg == 2 || reg == 4;
-  }
-  return (opcode & 0xf0) == 0x70 || (opcode >= 0xe0 && opcode <= 0xe3) || opcode == 0xe8 || opcode == 0xe9 ||
-         opcode == 0xeb || opcode == 0xc2 || opcode == 0xc3;
-}
 
 std::uint8_t address_bytes_of(CodeMode mode, bool prefix) {
   switch (mode) {
@@ -213,6 +197,12 @@ constexpr bool exists(const Operand& operand) {
   return true;
 }
 
+// VEX and EVEX: none of theirs is in the model, and MC sometimes reads them as other instructions when 67 precedes.
+bool is_vector_prefix(std::span<const std::uint8_t> code, CodeMode mode) {
+  if (code[0] != 0xc4 && code[0] != 0xc5 && code[0] != 0x62) return false;
+  return mode == CodeMode::bits64 || (code.size() > 1 && code[1] >= 0xc0);
+}
+
 bool raises_ud(const Instruction& inst) {
   switch (inst.operation) {
     case Operation::MOV_SEG:
@@ -256,7 +246,7 @@ struct Decoder::Impl {
     inst.clear();
     inst.setFlags(0);
     const llvm::ArrayRef<std::uint8_t> bytes(buffer.bytes.data(), buffer.size);
-    return modes[static_cast<unsigned>(mode)].disassembler->getInstruction(inst, size, bytes, 0, llvm::nulls()) ==
+    return modes[mode == CodeMode::bits64 ? 1 : 0].disassembler->getInstruction(inst, size, bytes, 0, llvm::nulls()) ==
            llvm::MCDisassembler::Success;
   }
   bool is_truncated(CodeBuffer buffer, CodeMode mode);
@@ -264,7 +254,7 @@ struct Decoder::Impl {
   const llvm::Target* target = nullptr;
   std::unique_ptr<const llvm::MCRegisterInfo> registers;
   std::unique_ptr<const llvm::MCAsmInfo> asm_info;
-  std::array<Mode, 3> modes;
+  std::array<Mode, 2> modes;  // 32-bit and 16-bit code; 64-bit code
   llvm::MCInst inst;
 };
 
@@ -277,9 +267,8 @@ Decoder::Impl::Impl() {
   if (target == nullptr) std::abort();  // the build links the target in
   registers.reset(target->createMCRegInfo("x86_64-unknown-unknown"));
   asm_info.reset(target->createMCAsmInfo(*registers, "x86_64-unknown-unknown", llvm::MCTargetOptions()));
-  modes[0] = make_mode("i386-unknown-unknown-code16");
-  modes[1] = make_mode("i386-unknown-unknown");
-  modes[2] = make_mode("x86_64-unknown-unknown");
+  modes[0] = make_mode("i386-unknown-unknown");
+  modes[1] = make_mode("x86_64-unknown-unknown");
 }
 
 Decoder::Impl::Mode Decoder::Impl::make_mode(const char* triple) const {
@@ -325,14 +314,15 @@ DecodeStatus Decoder::decode(std::span<const std::uint8_t> bytes, CodeMode mode,
 
   const unsigned scanned = prefixes.length;
   const std::uint8_t* opcode = bytes.data() + scanned;
+  const RolePrefixes roles = assign_roles(prefixes, {opcode, available - scanned}, mode);
+  if (!roles.defined) return DecodeStatus::invalid;
   CodeBuffer buffer;
-  const bool is_two_byte = opcode[0] == 0x0f;
-  const bool keeps_repeat = is_two_byte || opcode[0] == 0x90 || is_string_opcode(opcode[0]);
-  const bool drops_66 = mode == CodeMode::bits64 && is_near_branch({opcode, available - scanned});
-  if (prefixes.address_size) buffer.bytes[buffer.prefixes++] = 0x67;
-  if (prefixes.operand_size && !drops_66) buffer.bytes[buffer.prefixes++] = 0x66;
-  if (prefixes.repeat != 0 && keeps_repeat) buffer.bytes[buffer.prefixes++] = prefixes.repeat;
-  if (prefixes.rex != 0) buffer.bytes[buffer.prefixes++] = prefixes.rex;
+  if (roles.address_size) buffer.bytes[buffer.prefixes++] = 0x67;
+  if (roles.operand_size) buffer.bytes[buffer.prefixes++] = 0x66;
+  if (roles.repeat != 0) buffer.bytes[buffer.prefixes++] = roles.repeat;
+  if (prefixes.rex != 0) {
+    buffer.bytes[buffer.prefixes++] = static_cast<std::uint8_t>(roles.drop_rex_w ? prefixes.rex & ~8 : prefixes.rex);
+  }
   std::memcpy(buffer.bytes.data() + buffer.prefixes, opcode, available - scanned);
   buffer.size = buffer.prefixes + available - scanned;
 
@@ -361,11 +351,16 @@ DecodeStatus Decoder::decode(std::span<const std::uint8_t> bytes, CodeMode mode,
     if (!substitution->plain_memory) out.operands[1].size_bytes = 0;
   }
   adjust(out, inst);
+  const bool is_nop = opcode[0] == 0x90 && (prefixes.rex & 1) == 0;  // with REX.B it is XCHG R8, rAX
+  if (is_nop) {
+    out.operation = prefixes.repeat == 0xf3 ? Operation::PAUSE : Operation::NOP;
+    out.operand_count = 0;
+  }
   if (prefixes.lock) {
     out.lock = is_lockable(out.operation) && out.operands[0].kind == OperandKind::memory;
     if (!out.lock) out.operation = Operation::INVALID;
   }
-  if (raises_ud(out)) out.operation = Operation::INVALID;
+  if (raises_ud(out) || is_vector_prefix(buffer.code(), mode)) out.operation = Operation::INVALID;
   return out.operation == Operation::INVALID ? DecodeStatus::invalid : DecodeStatus::ok;
 }
 
