@@ -36,8 +36,16 @@ void mode_changed(Vcpu& cpu) {
   privilege_context_changed(cpu);
 }
 
+bool code_store(Vcpu& cpu, const u8* host, unsigned size) {
+  if (!cpu.code->store(host, size)) return false;
+  cpu.code_generation = cpu.code->generation();
+  privilege_context_changed(cpu);
+  cpu.attention = true;
+  return true;
+}
+
 bool needs_single_steps(const Vcpu& cpu) {
-  if (cpu.rflags_rest & (flags::TF | flags::RF)) return true;
+  if (cpu.rflags_rest & flags::TF) return true;
   if (cpu.arch.sti_shadow || cpu.arch.mov_ss_shadow) return true;
   if (instruction_breakpoints_enabled(cpu.arch.dr7)) return true;
   return !cpu.code64() && cpu.arch.segment[CS].limit != 0xffffffff;

@@ -12,6 +12,9 @@ void mode_changed(Vcpu& cpu);
 // Enough after a change of CPL or RFLAGS.AC alone, in the middle of a block: recomputes the TLB context and the code epoch only.
 void privilege_context_changed(Vcpu& cpu);
 
+// `size` bytes at `host` (within one page marked kPageHasCode) are being stored to. True if decoded code was dropped.
+bool code_store(Vcpu& cpu, const u8* host, unsigned size);
+
 // Whether instructions must be executed one by one: TF, instruction breakpoints, an interrupt shadow, a code segment with a small limit.
 bool needs_single_steps(const Vcpu& cpu);
 

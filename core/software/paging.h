@@ -74,14 +74,16 @@ class Mmu {
     u8 entry_bytes;
     bool several;      // derived from at more than one base or level
     bool executed;     // a translation for instruction fetch passed through it
+    u8 moves;          // how often it was found at another base
     u32 quiet_stores;  // stores since the last walk through it
   };
   struct Walk;
 
   static SpaceKey key_of(const Vcpu& cpu);
   void assign_contexts(AddressSpace& space);
-  void note_table(const u8* entry, u64 base, u8 level, u8 entry_bytes, bool fetch);
+  void note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, bool fetch);
   void drop_range(u64 base, u64 length);
+  void drop_derived(Vcpu& cpu, const TableInfo& info);
   void forget_table(Vcpu& cpu, TableInfo& info, const u8* host);
   bool walk4(Vcpu& cpu, Walk& walk);
   bool walk_pae(Vcpu& cpu, Walk& walk);

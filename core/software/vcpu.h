@@ -49,6 +49,7 @@ struct Vcpu {
   u8 cpl = 0;
   u64 rip_mask = ~u64{0};   // 32-bit wrap of EIP outside 64-bit mode
   Fault fault;              // with Leave::fault
+  alignas(16) std::array<u8, 16> wide_operand{};  // a vector operand that came by the slow path (ops/simd.h); no state
 
   // RFLAGS without the arithmetic bits, which are in `lazy`. DF lives here too.
   u64 rflags_rest = flags::FIXED1;

@@ -11,9 +11,14 @@ using decoder::Operand;
 using decoder::OperandKind;
 using decoder::Operation;
 
-// Whether the instruction may be followed by another in its block. The block builder stops after an Op whose lowering calls this.
 struct LowerContext {
+  // In: where in its page the block starts, and the offset of the next instruction from there. A block that crosses pages has crosses set.
+  u64 page_offset = 0;
+  bool crosses = false;
+  // Out: no instruction may follow this one in its block. Set it for every ending<> handler.
   bool ends_block = false;
+  // Out: the handler wants the block's links in Op::imm.
+  bool wants_links = false;
 };
 
 // One specialisation per operation, in ops/*.cpp. Op comes in with length, next_offset and the memory operand's fields set (set_memory has been called if the

@@ -1,0 +1,66 @@
+// The block cache: blocks by physical address and mode, dropped when a store touches their bytes.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/memory/physical_memory.h"
+#include "core/software/block.h"
+#include "core/software/tlb.h"
+
+namespace rondo::software {
+
+class CodeCache {
+ public:
+  CodeCache(PhysicalMemory& memory, Tlb& tlb);
+  ~CodeCache();
+  CodeCache(const CodeCache&) = delete;
+  CodeCache& operator=(const CodeCache&) = delete;
+
+  // What Vcpu::code_epoch must be in this translation context.
+  u64 epoch_of(u64 context) const { return (generation_ + mapping_ + 1) << 12 | context; }
+  u64 generation() const { return generation_ + 1; }
+  // The mode of the code that runs now. A change of what RIP means starts a new epoch.
+  void select_mode(const CodeKey& key);
+  const CodeKey& mode() const { return key_; }
+  // Linear-to-physical mappings of code may have changed.
+  void mapping_changed() { ++mapping_; }
+
+  // The block that starts at this physical address in the current mode, or null.
+  Block* find(u64 physical, u64 second_page) const;
+  // Makes room for a block with `op_count` Ops and registers it; its pages are watched from now on. The caller fills the Ops.
+  Block* add(u64 physical, u64 second_page, bool crosses, unsigned bytes, std::span<const Op> ops, unsigned count);
+
+  // `size` bytes at `host` (within one page) are about to be stored to. Returns true if decoded code was dropped: the running block must be left.
+  bool store(const u8* host, unsigned size);
+  // Drops everything.
+  void clear();
+  // Frees what was dropped; only while no block runs.
+  void collect();
+  u64 bytes_used() const { return bytes_used_; }
+
+ private:
+  struct Page {
+    Block* first = nullptr;
+    u64 lines = 0;  // bit per 64 bytes that hold decoded code
+  };
+  static u64 lines_of(u64 from, u64 length);
+  Page& page_of(const u8* host) { return pages_[memory_.page_index(host)]; }
+  void watch(const u8* host, u64 from, u64 length, Block* block, unsigned list);
+  void unlink(Block* block);
+  u64 bucket(u64 physical) const { return (physical ^ physical >> 14) & (kBuckets - 1); }
+
+  static constexpr u64 kBuckets = 1 << 16;
+  static constexpr u64 kByteLimit = u64{48} << 20;  // of Ops; more drops everything
+  PhysicalMemory& memory_;
+  Tlb& tlb_;
+  CodeKey key_;
+  u64 generation_ = 0;
+  u64 mapping_ = 0;
+  u64 bytes_used_ = 0;
+  std::vector<Block*> buckets_;
+  Page* pages_;              // one per page of RAM, lazily backed
+  std::vector<Block*> dropped_;
+};
+
+}  // namespace rondo::software

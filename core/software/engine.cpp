@@ -1,0 +1,327 @@
+#include "core/software/engine.h"
+
+#include <atomic>
+#include <map>
+
+#include "core/software/code_cache.h"
+#include "core/software/fetch.h"
+#include "core/software/mode.h"
+#include "core/software/ops/handler.h"
+#include "core/software/paging.h"
+#include "core/software/system/debug.h"
+#include "core/software/system/exceptions.h"
+#include "core/software/vcpu.h"
+
+namespace rondo {
+namespace software {
+namespace {
+
+class Interpreter final : public SoftwareEngine {
+ public:
+  explicit Interpreter(SoftwareEngineConfig config)
+      : config_(std::move(config)),
+        mmu_(config_.memory, tlb_),
+        cache_(config_.memory, tlb_),
+        fetcher_(config_.memory, cache_),
+        jump_cache_(kJumpCacheSize) {
+    cpu_.tlb = &tlb_;
+    cpu_.jump_cache = jump_cache_.data();
+    cpu_.memory = &config_.memory;
+    cpu_.clock = &config_.clock;
+    cpu_.ports = &config_.ports;
+    cpu_.mmio = &config_.mmio;
+    cpu_.apic = &config_.interrupts;
+    cpu_.mmu = &mmu_;
+    cpu_.code = &cache_;
+    set_state(CpuState::at_reset());
+  }
+
+  EngineStop run(InstrCount stop) override;
+  EngineStop step() override;
+  CpuState state() const override;
+  void set_state(const CpuState& state) override;
+  void memory_changed() override;
+  void interrupt() override { interrupted_.store(true, std::memory_order_relaxed); }
+  std::vector<UnsupportedInstruction> unsupported() const override;
+  u64 code_cache_bytes() const override { return cache_.bytes_used(); }
+
+  void interrupt_state_changed() override { cpu_.attention = true; }
+  void raise_nmi() override {
+    cpu_.arch.nmi_pending = true;
+    cpu_.attention = true;
+  }
+
+ private:
+  void set_stop(u64 stop) {
+    cpu_.remaining = static_cast<i64>(stop - count());
+    cpu_.stop_count = stop;
+  }
+  u64 count() const { return cpu_.stop_count - static_cast<u64>(cpu_.remaining); }
+  void sync() { config_.clock.set_count(InstrCount{count()}); }
+  // Between instructions: what happens before the next one? True: run() returns `why`.
+  bool attend(EngineStop& why);
+  bool take_interrupt();
+  void execute_one();
+  void after_leaving();
+  void deliver_fault();
+  void log_undefined();
+
+  SoftwareEngineConfig config_;
+  Vcpu cpu_;
+  Tlb tlb_;
+  Mmu mmu_;
+  CodeCache cache_;
+  Fetcher fetcher_;
+  std::vector<JumpEntry> jump_cache_;
+  bool delivered_ = false;  // attend() delivered an event
+  bool stepping_ = false;  // needs_single_steps(), as of the last look
+  std::atomic<bool> interrupted_ = false;
+  std::map<std::string, UnsupportedInstruction> unsupported_;
+};
+
+// A count so far away that it is never reached, yet fits the signed budget.
+constexpr u64 kFarthestStop = u64{1} << 62;
+
+EngineStop Interpreter::run(InstrCount stop) {
+  const u64 now = config_.clock.count().value;
+  cpu_.stop_count = now;
+  cpu_.remaining = 0;
+  set_stop(std::min(stop.value, now + kFarthestStop));
+  cpu_.attention = true;
+  while (true) {
+    // The Moment after the last instruction comes before whatever is delivered there: the same Moment for both drives.
+    if (cpu_.remaining <= 0) {
+      sync();
+      cache_.collect();
+      return EngineStop::count_reached;
+    }
+    if (cpu_.attention) {
+      EngineStop why;
+      if (attend(why)) {
+        sync();
+        return why;
+      }
+    }
+    if (stepping_) {
+      execute_one();
+      continue;
+    }
+    Block* block = fetcher_.block_at(cpu_);
+    if (!block) {
+      if (cpu_.fault.vector == Fetcher::kStepInstead) execute_one();
+      else deliver_fault();
+      continue;
+    }
+    if (block->count > cpu_.remaining) {
+      execute_one();
+      continue;
+    }
+    cpu_.rflags_rest &= ~flags::RF;  // it held off instruction breakpoints for one instruction, and there are none
+    cpu_.slots[kSlotRip / 8] = cpu_.rip;
+    cpu_.remaining -= block->count;
+    trampoline(cpu_, block->ops());
+    after_leaving();
+  }
+}
+
+EngineStop Interpreter::step() {
+  const u64 now = config_.clock.count().value;
+  cpu_.stop_count = now + 1;
+  cpu_.remaining = 1;
+  cpu_.attention = true;
+  EngineStop why = EngineStop::count_reached;
+  if (!attend(why)) {
+    why = EngineStop::count_reached;
+    if (!delivered_) execute_one();  // delivering an event is a step of its own; a halt or an exit shows at the next one
+  }
+  sync();
+  cache_.collect();
+  return why;
+}
+
+bool Interpreter::attend(EngineStop& why) {
+  delivered_ = false;
+  cpu_.attention = false;
+  CpuState& a = cpu_.arch;
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) {
+    cpu_.attention = true;
+    why = EngineStop::interrupted;
+    return true;
+  }
+  if (a.activity == Activity::shutdown) {
+    why = EngineStop::shutdown;
+    return true;
+  }
+  // Devices may have asked for the end of the run, or armed a timer that is due before the stop count.
+  sync();
+  const auto due = config_.clock.next_due_count();
+  if (config_.exit_requested() || (due && due->value < cpu_.stop_count)) {
+    cpu_.attention = true;
+    why = EngineStop::attention;
+    return true;
+  }
+  if (a.pending_debug && !a.mov_ss_shadow) {
+    Fault trap{.vector = kDB, .dr6 = a.pending_debug};
+    a.pending_debug = 0;
+    deliver(cpu_, trap);
+    delivered_ = true;
+  } else {
+    delivered_ = take_interrupt();
+  }
+  if (a.activity == Activity::shutdown) {
+    why = EngineStop::shutdown;
+    return true;
+  }
+  if (a.activity == Activity::halted) {
+    why = EngineStop::halted;
+    return true;
+  }
+  stepping_ = needs_single_steps(cpu_);
+  return false;
+}
+
+bool Interpreter::take_interrupt() {
+  CpuState& a = cpu_.arch;
+  if (a.mov_ss_shadow) return false;
+  if (a.nmi_pending && !a.nmi_blocked) {
+    a.nmi_pending = false;
+    a.nmi_blocked = true;
+    a.activity = Activity::running;
+    deliver(cpu_, kNMI, EventKind::nmi);
+    return true;
+  }
+  if ((cpu_.rflags_rest & flags::IF) && !a.sti_shadow && config_.interrupts.intr()) {
+    a.activity = Activity::running;
+    deliver(cpu_, config_.interrupts.acknowledge(), EventKind::external);
+    return true;
+  }
+  return false;
+}
+
+// One instruction, freshly decoded, with everything that can happen around it.
+void Interpreter::execute_one() {
+  CpuState& a = cpu_.arch;
+  if (!(cpu_.rflags_rest & flags::RF)) {
+    if (const u64 hit = debug_instruction_match(cpu_, cpu_.rip)) {
+      cpu_.fault = {.vector = kDB, .dr6 = hit};
+      deliver_fault();
+      return;
+    }
+  }
+  Op ops[2];
+  Link links[2];
+  if (!fetcher_.single(cpu_, ops, links)) {
+    deliver_fault();
+    return;
+  }
+  cpu_.rflags_rest &= ~flags::RF;
+  const bool traps = cpu_.rflags_rest & flags::TF;
+  // The shadows cover this instruction; it may cast new ones.
+  const bool sti_before = a.sti_shadow, mov_ss_before = a.mov_ss_shadow;
+  a.sti_shadow = a.mov_ss_shadow = false;
+  if (sti_before || mov_ss_before || traps) cpu_.attention = true;
+
+  const u64 stop = cpu_.stop_count;
+  set_stop(count() + 1);
+  cpu_.remaining -= 1;
+  cpu_.slots[kSlotRip / 8] = cpu_.rip;
+  const bool attention_before = cpu_.attention;
+  cpu_.attention = false;
+  trampoline(cpu_, ops);
+  const bool retired_or_repeats = cpu_.leave != Leave::fault;
+  if (traps && retired_or_repeats) {
+    a.pending_debug |= dr6::BS;
+    cpu_.attention = true;
+  }
+  cpu_.attention |= attention_before;
+  set_stop(stop);
+  after_leaving();
+}
+
+void Interpreter::after_leaving() {
+  switch (cpu_.leave) {
+    case Leave::budget:
+    case Leave::lookup:
+      break;
+    case Leave::attention:
+      cpu_.attention = true;
+      break;
+    case Leave::fault:
+      deliver_fault();
+      break;
+  }
+}
+
+void Interpreter::deliver_fault() {
+  if (cpu_.fault.vector == kUD) log_undefined();
+  sync();
+  deliver(cpu_, cpu_.fault);
+  cpu_.attention = true;
+}
+
+void Interpreter::log_undefined() {
+  FetchedBytes fetched;
+  if (!fetcher_.is_undefined(cpu_, fetched)) return;
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string bytes;
+  for (unsigned i = 0; i < fetched.count; ++i) {
+    bytes += kDigits[fetched.bytes[i] >> 4];
+    bytes += kDigits[fetched.bytes[i] & 15];
+  }
+  // A hostile guest must not make the log grow without end.
+  constexpr std::size_t kMostEntries = 1000;
+  auto found = unsupported_.find(bytes);
+  if (found == unsupported_.end()) {
+    if (unsupported_.size() >= kMostEntries) return;
+    found = unsupported_.emplace(bytes, UnsupportedInstruction{bytes, cpu_.rip, 0}).first;
+  }
+  ++found->second.times;
+}
+
+std::vector<UnsupportedInstruction> Interpreter::unsupported() const {
+  std::vector<UnsupportedInstruction> list;
+  for (const auto& [bytes, entry] : unsupported_) list.push_back(entry);
+  return list;
+}
+
+CpuState Interpreter::state() const {
+  CpuState s = cpu_.arch;
+  for (unsigned i = 0; i < 16; ++i) s.gpr[i] = cpu_.gpr(i);
+  s.rip = cpu_.rip;
+  s.rflags = cpu_.rflags();
+  s.cr8 = config_.interrupts.read_cr8();
+  return s;
+}
+
+void Interpreter::set_state(const CpuState& state) {
+  cpu_.arch = state;
+  for (unsigned i = 0; i < 16; ++i) cpu_.gpr(i) = state.gpr[i];
+  cpu_.slots[kSlotZero / 8] = 0;
+  for (unsigned i = 0; i < 6; ++i) cpu_.slots[segment_slot(i) / 8] = state.segment[i].base;
+  cpu_.rip = state.rip;
+  cpu_.set_rflags(state.rflags);
+  // The CPL is SS.DPL (SDM 3C 24.4.1); in real mode segments carry DPL 0, in virtual-8086 mode 3.
+  cpu_.cpl = cpu_.real_mode() ? 0 : cpu_.v8086() ? 3 : state.segment[SS].dpl;
+  cpu_.attention = true;
+  config_.interrupts.set_tsc_offset(state.tsc_offset);
+  memory_changed();
+}
+
+void Interpreter::memory_changed() {
+  cache_.clear();
+  cache_.collect();
+  tlb_.clear();
+  mmu_.select_address_space(cpu_);
+  mmu_.flush(cpu_);
+  cpu_.code_generation = cache_.generation();
+  mode_changed(cpu_);
+}
+
+}  // namespace
+}  // namespace software
+
+std::unique_ptr<SoftwareEngine> make_software_engine(SoftwareEngineConfig config) {
+  return std::make_unique<software::Interpreter>(std::move(config));
+}
+
+}  // namespace rondo

@@ -1,0 +1,31 @@
+// The software engine: assembly of the pieces in this folder behind core/engine.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "core/bus/bus.h"
+#include "core/cpu/interrupt_controller.h"
+#include "core/engine.h"
+#include "core/memory/physical_memory.h"
+#include "core/time/clock.h"
+
+namespace rondo {
+
+struct SoftwareEngineConfig {
+  PhysicalMemory& memory;
+  Clock& clock;
+  Bus& ports;
+  Bus& mmio;
+  InterruptController& interrupts;
+  std::function<bool()> exit_requested;  // a device asked the machine to end; asked after every instruction that touched one
+};
+
+class SoftwareEngine : public Engine, public CpuPins {
+ public:
+  virtual u64 code_cache_bytes() const = 0;  // a diagnostic
+};
+
+std::unique_ptr<SoftwareEngine> make_software_engine(SoftwareEngineConfig config);
+
+}  // namespace rondo

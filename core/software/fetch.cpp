@@ -1,0 +1,192 @@
+#include "core/software/fetch.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/software/mode.h"
+
+namespace rondo::software {
+
+using decoder::CodeMode;
+using decoder::DecodeStatus;
+
+namespace {
+
+u64 linear_of(const CodeKey& key, u64 rip) {
+  return key.mode == CodeMode::bits64 ? rip : (rip + key.base) & 0xffffffff;
+}
+
+}  // namespace
+
+bool Fetcher::translate(Vcpu& cpu, u64 linear, u64& physical) {
+  PageEntry& entry = pages_[(linear >> kPageShift) & (kPages - 1)];
+  if (entry.linear != (linear & ~kPageMask) || entry.epoch != cpu.code_epoch) {
+    if (cpu.long_mode() && !is_canonical(linear)) {
+      cpu.fault = fault_gp();
+      return false;
+    }
+    Translation t;
+    if (!cpu.mmu->translate(cpu, linear, Access::fetch, Mmu::current_rights(cpu), t, cpu.fault)) return false;
+    entry = {linear & ~kPageMask, cpu.code_epoch, t.physical & ~kPageMask};
+  }
+  physical = entry.physical | (linear & kPageMask);
+  return true;
+}
+
+Block* Fetcher::block_at(Vcpu& cpu) {
+  JumpEntry& jump = cpu.jump_cache[jump_index(cpu.rip)];
+  if (jump.rip == cpu.rip && jump.epoch == cpu.code_epoch) return jump.block;
+  const u64 linear = linear_of(cache_.mode(), cpu.rip);
+  u64 physical;
+  if (!translate(cpu, linear, physical)) return nullptr;
+  if (!memory_.host(GuestPhys{physical})) {
+    cpu.fault.vector = kStepInstead;
+    return nullptr;
+  }
+  Block* block = cache_.find(physical, 0);
+  if (block && block->crosses) {
+    u64 second;
+    if (!translate(cpu, (linear & ~kPageMask) + kPageSize, second)) return nullptr;
+    block = cache_.find(physical, second);
+  }
+  if (!block) block = build(cpu, linear, physical);
+  if (!block) return nullptr;
+  jump = {cpu.rip, cpu.code_epoch, block};
+  return block;
+}
+
+Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
+  const CodeKey& key = cache_.mode();
+  const u64 in_page = physical & kPageMask;
+  const std::span<const u8> page(memory_.host(GuestPhys{physical}), kPageSize - in_page);
+  ops_.clear();
+  LowerContext context{.page_offset = in_page};
+  unsigned at = 0;
+  while (ops_.size() < kMaxBlockInstructions && !context.ends_block && at < page.size()) {
+    Instruction instruction;
+    const DecodeStatus status = decoder_.decode(page.subspan(at), key.mode, instruction);
+    if (status == DecodeStatus::truncated && at == 0) return build_crossing(cpu, linear, physical);
+    if (status != DecodeStatus::ok) {
+      if (at != 0) break;
+      // Not an instruction: one Op that raises, watched over the bytes that were looked at.
+      Op op;
+      lower_invalid(status == DecodeStatus::too_long, op);
+      op.left = 1;
+      const unsigned looked_at = static_cast<unsigned>(std::min<std::size_t>(page.size(), decoder::kMaxInstructionBytes));
+      Block* block = cache_.add(physical, 0, false, looked_at, {&op, 1}, 1);
+      cpu.code_generation = cache_.generation();
+      privilege_context_changed(cpu);
+      return block;
+    }
+    Op& op = ops_.emplace_back();
+    lower_instruction(instruction, at, op, context);
+    at += instruction.length;
+    context.page_offset = in_page + at;
+  }
+  const auto count = static_cast<unsigned>(ops_.size());
+  for (unsigned i = 0; i < count; ++i) ops_[i].left = static_cast<u8>(count - i);
+  if (!context.ends_block) {
+    lower_fall_through(key.mode == CodeMode::bits64, at, ops_.emplace_back(), context);
+    context.wants_links = true;
+  }
+  Block* block = cache_.add(physical, 0, false, at, ops_, count);
+  if (context.wants_links) block->ops()[ops_.size() - 1].imm = reinterpret_cast<u64>(&block->links[0]);
+  cpu.code_generation = cache_.generation();
+  privilege_context_changed(cpu);
+  return block;
+}
+
+// One instruction whose bytes lie in two pages.
+Block* Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
+  u64 second;
+  if (!translate(cpu, (linear & ~kPageMask) + kPageSize, second)) return nullptr;
+  const u8* second_host = memory_.host(GuestPhys{second});
+  if (!second_host || (physical & ~kPageMask) == second) {
+    cpu.fault.vector = kStepInstead;
+    return nullptr;
+  }
+  u8 bytes[2 * decoder::kMaxInstructionBytes];
+  const u64 in_first = kPageSize - (physical & kPageMask);
+  std::memcpy(bytes, memory_.host(GuestPhys{physical}), in_first);
+  std::memcpy(bytes + in_first, second_host, decoder::kMaxInstructionBytes);
+  Instruction instruction;
+  const CodeKey& key = cache_.mode();
+  const DecodeStatus status = decoder_.decode({bytes, decoder::kMaxInstructionBytes}, key.mode, instruction);
+  if (status != DecodeStatus::ok) {
+    cpu.fault.vector = kStepInstead;
+    return nullptr;
+  }
+  LowerContext context{.page_offset = physical & kPageMask, .crosses = true};
+  Op ops[2];
+  lower_instruction(instruction, 0, ops[0], context);
+  ops[0].left = 1;
+  unsigned op_count = 1;
+  if (!context.ends_block) {
+    lower_fall_through(key.mode == CodeMode::bits64, instruction.length, ops[1], context);
+    context.wants_links = true;
+    op_count = 2;
+  }
+  Block* block = cache_.add(physical, second, true, instruction.length, {ops, op_count}, 1);
+  if (context.wants_links) block->ops()[op_count - 1].imm = reinterpret_cast<u64>(&block->links[0]);
+  cpu.code_generation = cache_.generation();
+  privilege_context_changed(cpu);
+  return block;
+}
+
+FetchedBytes Fetcher::fetch(Vcpu& cpu) {
+  FetchedBytes out;
+  const CodeKey& key = cache_.mode();
+  const bool code64 = key.mode == CodeMode::bits64;
+  for (u64 rip = cpu.rip; out.count < sizeof out.bytes;) {
+    if (!code64 && rip > cpu.arch.segment[CS].limit) {
+      cpu.fault = fault_gp();
+      out.fault = true;
+      return out;
+    }
+    const u64 linear = linear_of(key, rip);
+    u64 physical;
+    if (!translate(cpu, linear, physical)) {
+      out.fault = true;
+      return out;
+    }
+    u64 part = std::min<u64>(kPageSize - (linear & kPageMask), sizeof out.bytes - out.count);
+    if (!code64) part = std::min<u64>(part, cpu.arch.segment[CS].limit - rip + 1);
+    const u8* host = memory_.host(GuestPhys{physical});
+    if (host) std::memcpy(out.bytes + out.count, host, part);
+    else std::memset(out.bytes + out.count, 0xff, part);  // nothing answers there
+    out.count += static_cast<unsigned>(part);
+    // The second page is touched (and its Accessed bit set) only if the instruction needs it.
+    Instruction instruction;
+    if (decoder_.decode({out.bytes, out.count}, key.mode, instruction) != DecodeStatus::truncated) return out;
+    rip += part;
+  }
+  return out;
+}
+
+bool Fetcher::single(Vcpu& cpu, Op (&ops)[2], Link* links) {
+  const FetchedBytes fetched = fetch(cpu);
+  Instruction instruction;
+  const DecodeStatus status = decoder_.decode({fetched.bytes, fetched.count}, cache_.mode().mode, instruction);
+  if (fetched.fault && status == DecodeStatus::truncated) return false;
+  if (status == DecodeStatus::ok) {
+    LowerContext context{.page_offset = 0, .crosses = true};
+    lower_instruction(instruction, 0, ops[0], context);
+    ops[0].left = 1;
+    lower_stop(instruction.length, ops[1]);
+    if (context.wants_links) ops[0].imm = reinterpret_cast<u64>(links);
+    return true;
+  }
+  lower_invalid(status == DecodeStatus::too_long, ops[0]);
+  ops[0].left = 1;
+  return true;
+}
+
+bool Fetcher::is_undefined(Vcpu& cpu, FetchedBytes& out) {
+  const Fault saved = cpu.fault;
+  out = fetch(cpu);
+  cpu.fault = saved;
+  Instruction instruction;
+  return decoder_.decode({out.bytes, out.count}, cache_.mode().mode, instruction) == DecodeStatus::invalid;
+}
+
+}  // namespace rondo::software

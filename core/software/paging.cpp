@@ -1,0 +1,401 @@
+#include "core/software/paging.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "core/base/assert.h"
+#include "core/software/code_cache.h"
+#include "core/software/mode.h"
+#include "core/software/vcpu.h"
+
+namespace rondo::software {
+namespace {
+
+// Entry bits, SDM 3A tables 4-14 to 4-20.
+constexpr u64 kP = 1, kRW = 2, kUS = 4, kA = 1 << 5, kD = 1 << 6, kPS = 1 << 7, kNX = u64{1} << 63;
+constexpr u64 kAddressMask = ((u64{1} << kPhysicalAddressBits) - 1) & ~kPageMask;
+constexpr u64 kReservedHigh = ((u64{1} << 52) - 1) & ~((u64{1} << kPhysicalAddressBits) - 1);
+
+// A leaf table that collects this many stores without being walked has gone back to being ordinary memory.
+constexpr u32 kQuietLimit = 64;
+constexpr u8 kMoveLimit = 100;
+
+u64 low_mask(unsigned bits) { return (u64{1} << bits) - 1; }
+
+}  // namespace
+
+struct Mmu::Walk {
+  u64 linear;
+  Access access;
+  bool user;          // the access has user rights
+  bool supervisor_ac;
+  bool wp, nxe, smep, smap;
+  // Results.
+  u64 physical = 0;
+  bool writable = false;
+  u32 error = 0;      // page-fault error code without W, U, I
+  // Permissions so far.
+  bool rw = true, us = true, nx = false;
+
+  bool may_write() const { return rw || (!user && !wp); }
+  // SDM 3A 4.6.1, for a page whose rights are in rw, us and nx.
+  bool permits(bool writes_allowed) const {
+    if (access == Access::write && !writes_allowed) return false;
+    if (user && !us) return false;
+    if (access == Access::fetch) return !nx && (user || !us || !smep);
+    return user || !us || !smap || supervisor_ac;
+  }
+};
+
+Mmu::Mmu(PhysicalMemory& memory, Tlb& tlb) : memory_(memory), tlb_(tlb), current_(&spaces_[0]) {
+  void* p = mmap(nullptr, memory.page_count() * sizeof(TableInfo), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  RONDO_ASSERT(p != MAP_FAILED);
+  tables_ = static_cast<TableInfo*>(p);
+}
+
+Mmu::~Mmu() { munmap(tables_, memory_.page_count() * sizeof(TableInfo)); }
+
+Rights Mmu::current_rights(const Vcpu& cpu) {
+  if (cpu.cpl == 3) return Rights::user;
+  return (cpu.arch.cr4 & cr4::SMAP) && (cpu.rflags_rest & flags::AC) ? Rights::supervisor_ac : Rights::supervisor;
+}
+
+Mmu::SpaceKey Mmu::key_of(const Vcpu& cpu) {
+  const CpuState& a = cpu.arch;
+  if (!(a.cr0 & cr0::PG)) return {0, 0};
+  const u64 mode = 1 | (a.cr0 & cr0::WP) | (a.efer & (efer::LMA | efer::NXE)) << 32 |
+                   (a.cr4 & (cr4::PSE | cr4::PAE | cr4::SMEP | cr4::SMAP)) << 1;
+  return {a.cr3 & ~u64{0xfff & ~(a.efer & efer::LMA ? u64{0} : u64{0xfe0})}, mode};
+}
+
+void Mmu::assign_contexts(AddressSpace& space) {
+  for (u64& context : space.context) context = next_context_++;
+}
+
+void Mmu::select_address_space(const Vcpu& cpu) {
+  const SpaceKey key = key_of(cpu);
+  if (current_->key == key) return;
+  for (AddressSpace& space : spaces_) {
+    if (space.key == key) {
+      current_ = &space;
+      return;
+    }
+  }
+  if (next_context_ + 3 > kContextLimit) {
+    // Out of numbers: start again with an empty TLB.
+    tlb_.clear();
+    for (AddressSpace& space : spaces_) space = {};
+    next_context_ = 0;
+    cpu.code->mapping_changed();
+  }
+  current_ = &spaces_[next_victim_];
+  next_victim_ = (next_victim_ + 1) % kSpaces;
+  current_->key = key;
+  assign_contexts(*current_);
+}
+
+void Mmu::flush(Vcpu& cpu) {
+  for (AddressSpace& space : spaces_) {
+    if (&space != current_) space = {};
+  }
+  if (next_context_ + 3 > kContextLimit) {
+    tlb_.clear();
+    next_context_ = 0;
+  }
+  assign_contexts(*current_);
+  cpu.code->mapping_changed();
+  privilege_context_changed(cpu);
+}
+
+void Mmu::note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, bool fetch) {
+  u8& marks = memory_.marks(entry);
+  TableInfo& info = tables_[memory_.page_index(entry)];
+  if (!(marks & kPageIsTable)) {
+    info = {.base = base, .level = level, .entry_bytes = entry_bytes, .several = false, .executed = false, .moves = 0, .quiet_stores = 0};
+    const bool was_watched = marks & kPageWatched;
+    marks |= kPageIsTable;
+    if (!was_watched) tlb_.watch(entry - (reinterpret_cast<u64>(entry) & kPageMask));
+  } else if (info.base != base || info.level != level || info.entry_bytes != entry_bytes) {
+    // A recycled table: what was derived at its old place goes, and it starts afresh. One that is really used at several places moves too often.
+    if (info.level == 1 && level == 1 && info.moves < kMoveLimit && !info.several) {
+      drop_derived(cpu, info);
+      info = {.base = base, .level = level, .entry_bytes = entry_bytes, .several = false, .executed = false,
+              .moves = static_cast<u8>(info.moves + 1), .quiet_stores = 0};
+    } else {
+      info.several = true;
+    }
+  }
+  info.executed |= fetch;
+  info.quiet_stores = 0;
+}
+
+// All that was derived from a leaf table at one place.
+void Mmu::drop_derived(Vcpu& cpu, const TableInfo& info) {
+  drop_range(info.base, info.entry_bytes == 8 ? u64{1} << 21 : u64{1} << 22);
+  if (!info.executed) return;
+  cpu.code->mapping_changed();
+  privilege_context_changed(cpu);
+}
+
+template <class Entry>
+void Mmu::set_bits(Vcpu& cpu, u8* entry, Entry bits) {
+  Entry value;
+  std::memcpy(&value, entry, sizeof value);
+  if ((value & bits) == bits) return;
+  value |= bits;
+  std::memcpy(entry, &value, sizeof value);
+  if (memory_.marks(entry) & kPageHasCode) code_store(cpu, entry, sizeof value);
+}
+
+bool Mmu::walk4(Vcpu& cpu, Walk& w) {
+  u64 table = cpu.arch.cr3 & kAddressMask;
+  u8* path[4];
+  for (int level = 4; level >= 1; --level) {
+    const unsigned shift = 12 + 9 * static_cast<unsigned>(level - 1);
+    u8* host = memory_.host(GuestPhys{table + ((w.linear >> shift) & 511) * 8});
+    if (!host) return false;  // tables outside RAM read as not present
+    path[level - 1] = host;
+    u64 entry;
+    std::memcpy(&entry, host, 8);
+    if (!(entry & kP)) return false;
+    u64 reserved = kReservedHigh | (w.nxe ? 0 : kNX);
+    const bool leaf = level == 1 || ((entry & kPS) && level <= 3);
+    if (level == 4) reserved |= kPS;
+    if (leaf && level > 1) reserved |= low_mask(shift) & ~low_mask(13);
+    if (entry & reserved) {
+      w.error = pf::P | pf::RSVD;
+      return false;
+    }
+    w.rw &= (entry & kRW) != 0;
+    w.us &= (entry & kUS) != 0;
+    w.nx |= (entry & kNX) != 0;
+    if (!leaf) {
+      table = entry & kAddressMask;
+      continue;
+    }
+    const bool is_write = w.access == Access::write;
+    const bool may_write = w.may_write();
+    if (!w.permits(may_write)) {
+      w.error = pf::P;
+      return false;
+    }
+    const u64 page_mask = low_mask(shift);
+    w.physical = (entry & kAddressMask & ~page_mask) | (w.linear & page_mask);
+    for (int n = 4; n >= level; --n) {
+      u8* used = path[n - 1];
+      set_bits<u64>(cpu, used, n == level && is_write ? kA | kD : kA);
+      // Entry 0 of a table at level n maps the linear address with the bits below those that select the table cleared.
+      const unsigned span = 12 + 9 * static_cast<unsigned>(n);
+      note_table(cpu, used, n == 4 ? 0 : w.linear & ~low_mask(span), static_cast<u8>(n), 8, w.access == Access::fetch);
+    }
+    w.writable = may_write && (is_write || (entry & kD));
+    return true;
+  }
+  return false;
+}
+
+bool Mmu::walk_pae(Vcpu& cpu, Walk& w) {
+  // The four PDPTEs are read from memory at each walk, as AMD's processors do (SDM 3A 4.4.1 lets Intel's load them with CR3).
+  u8* pdpte_host = memory_.host(GuestPhys{(cpu.arch.cr3 & 0xffffffe0) + ((w.linear >> 30) & 3) * 8});
+  if (!pdpte_host) return false;
+  u64 pdpte;
+  std::memcpy(&pdpte, pdpte_host, 8);
+  if (!(pdpte & kP)) return false;
+  u64 table = pdpte & kAddressMask;
+  u8* path[2];
+  for (int level = 2; level >= 1; --level) {
+    const unsigned shift = level == 2 ? 21 : 12;
+    u8* host = memory_.host(GuestPhys{table + ((w.linear >> shift) & 511) * 8});
+    if (!host) return false;
+    path[level - 1] = host;
+    u64 entry;
+    std::memcpy(&entry, host, 8);
+    if (!(entry & kP)) return false;
+    const bool leaf = level == 1 || (entry & kPS);
+    u64 reserved = kReservedHigh | (w.nxe ? 0 : kNX) | (u64{0x7ff} << 52);
+    if (leaf && level == 2) reserved |= low_mask(21) & ~low_mask(13);
+    if (entry & reserved) {
+      w.error = pf::P | pf::RSVD;
+      return false;
+    }
+    w.rw &= (entry & kRW) != 0;
+    w.us &= (entry & kUS) != 0;
+    w.nx |= (entry & kNX) != 0;
+    if (!leaf) {
+      table = entry & kAddressMask;
+      continue;
+    }
+    const bool is_write = w.access == Access::write;
+    const bool may_write = w.may_write();
+    if (!w.permits(may_write)) {
+      w.error = pf::P;
+      return false;
+    }
+    const u64 page_mask = low_mask(shift);
+    w.physical = (entry & kAddressMask & ~page_mask) | (w.linear & page_mask);
+    note_table(cpu, pdpte_host, 0, 3, 8, w.access == Access::fetch);
+    for (int n = 2; n >= level; --n) {
+      set_bits<u64>(cpu, path[n - 1], n == level && is_write ? kA | kD : kA);
+      note_table(cpu, path[n - 1], w.linear & ~low_mask(12 + 9 * static_cast<unsigned>(n)), static_cast<u8>(n), 8, w.access == Access::fetch);
+    }
+    w.writable = may_write && (is_write || (entry & kD));
+    return true;
+  }
+  return false;
+}
+
+bool Mmu::walk2(Vcpu& cpu, Walk& w) {
+  u64 table = cpu.arch.cr3 & 0xfffff000;
+  u8* path[2];
+  for (int level = 2; level >= 1; --level) {
+    const unsigned shift = level == 2 ? 22 : 12;
+    u8* host = memory_.host(GuestPhys{table + ((w.linear >> shift) & 1023) * 4});
+    if (!host) return false;
+    path[level - 1] = host;
+    u32 entry;
+    std::memcpy(&entry, host, 4);
+    if (!(entry & kP)) return false;
+    const bool leaf = level == 1 || ((entry & kPS) && (cpu.arch.cr4 & cr4::PSE));
+    // PSE-36: bits 20:13 of a 4 MB entry are address bits 39:32; bit 21 is reserved (SDM 3A table 4-4).
+    if (leaf && level == 2 && (entry & (1 << 21))) {
+      w.error = pf::P | pf::RSVD;
+      return false;
+    }
+    w.rw &= (entry & kRW) != 0;
+    w.us &= (entry & kUS) != 0;
+    if (!leaf) {
+      table = entry & 0xfffff000;
+      continue;
+    }
+    const bool is_write = w.access == Access::write;
+    const bool may_write = w.may_write();
+    if (!w.permits(may_write)) {
+      w.error = pf::P;
+      return false;
+    }
+    if (level == 2) {
+      w.physical = (entry & 0xffc00000) | static_cast<u64>(entry >> 13 & 0xff) << 32 | (w.linear & low_mask(22));
+    } else {
+      w.physical = (entry & 0xfffff000) | (w.linear & kPageMask);
+    }
+    for (int n = 2; n >= level; --n) {
+      set_bits<u32>(cpu, path[n - 1], static_cast<u32>(n == level && is_write ? kA | kD : kA));
+      note_table(cpu, path[n - 1], n == 2 ? 0 : w.linear & ~low_mask(22), static_cast<u8>(n), 4, w.access == Access::fetch);
+    }
+    w.writable = may_write && (is_write || (entry & kD));
+    return true;
+  }
+  return false;
+}
+
+bool Mmu::translate(Vcpu& cpu, u64 linear, Access access, Rights rights, Translation& out, Fault& fault) {
+  const CpuState& a = cpu.arch;
+  if (!(a.cr0 & cr0::PG)) {
+    out = {linear & 0xffffffff, true};
+    return true;
+  }
+  const bool long_mode = a.efer & efer::LMA;
+  const bool nxe = (a.efer & efer::NXE) && (a.cr4 & cr4::PAE);
+  Walk w{.linear = linear,
+         .access = access,
+         .user = rights == Rights::user,
+         .supervisor_ac = rights == Rights::supervisor_ac,
+         .wp = (a.cr0 & cr0::WP) != 0,
+         .nxe = nxe,
+         .smep = (a.cr4 & cr4::SMEP) != 0,
+         .smap = (a.cr4 & cr4::SMAP) != 0};
+  const bool ok = long_mode ? walk4(cpu, w) : (a.cr4 & cr4::PAE) ? walk_pae(cpu, w) : walk2(cpu, w);
+  if (ok) {
+    out = {w.physical, w.writable};
+    return true;
+  }
+  u32 error = w.error;
+  if (access == Access::write) error |= pf::W;
+  if (w.user) error |= pf::U;
+  if (access == Access::fetch && (nxe || w.smep)) error |= pf::I;
+  fault = fault_pf(error, linear);
+  return false;
+}
+
+bool Mmu::access(Vcpu& cpu, u64 linear, Access access, Rights rights, Translation& out, u8*& host, Fault& fault) {
+  u64 tag = (linear & ~kPageMask) | context_for(rights);
+  TlbEntry& entry = tlb_.at(linear);
+  const bool write = access == Access::write;
+  if (access != Access::fetch) {
+    if (write ? entry.write_tag == tag || entry.watched_tag == tag : entry.read_tag == tag) {
+      host = reinterpret_cast<u8*>(linear + entry.host_delta);
+      return true;
+    }
+  }
+  if (!translate(cpu, linear, access, rights, out, fault)) return false;
+  host = memory_.host(GuestPhys{out.physical});
+  if (!host || access == Access::fetch) return true;
+  tag = (linear & ~kPageMask) | context_for(rights);  // the walk may have renumbered the contexts
+  u8& marks = memory_.marks(host);
+  if (out.writable) marks |= kPageTouched;
+  const bool watched = marks & kPageWatched;
+  entry.read_tag = tag;
+  entry.write_tag = out.writable && !watched ? tag : kInvalidTag;
+  entry.watched_tag = out.writable && watched ? tag : kInvalidTag;
+  entry.host_delta = reinterpret_cast<u64>(host) - linear;
+  return true;
+}
+
+void Mmu::drop_range(u64 base, u64 length) {
+  if (length / kPageSize >= kTlbSize) {
+    for (u64 i = 0; i < kTlbSize; ++i) {
+      TlbEntry& entry = tlb_.at(i << kPageShift);
+      if ((entry.read_tag & ~kPageMask) - base < length) entry = {};
+    }
+    return;
+  }
+  for (u64 at = base; at - base < length; at += kPageSize) {
+    if ((tlb_.at(at).read_tag & ~kPageMask) == at) tlb_.drop(at);
+  }
+}
+
+void Mmu::forget_table(Vcpu& cpu, TableInfo& info, const u8* host) {
+  if (info.level == 1 && !info.several) {
+    drop_derived(cpu, info);
+  } else {
+    flush(cpu);
+  }
+  info = {};
+  memory_.marks(host) &= static_cast<u8>(~kPageIsTable);
+}
+
+bool Mmu::table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned size) {
+  TableInfo& info = tables_[memory_.page_index(host)];
+  const u64 epoch_before = cpu.code_epoch;
+  if (++info.quiet_stores > kQuietLimit) {
+    forget_table(cpu, info, host);
+    return cpu.code_epoch != epoch_before;
+  }
+  if (std::memcmp(host, new_bytes, size) == 0) return false;
+  const u64 page_offset = reinterpret_cast<u64>(host) & kPageMask;
+  const u64 entry_bytes = info.entry_bytes;
+  bool remap = false, everything = false;
+  for (u64 at = page_offset & ~(entry_bytes - 1); at < page_offset + size; at += entry_bytes) {
+    u64 old = 0;
+    std::memcpy(&old, host - page_offset + at, entry_bytes);
+    // A walk derives nothing from an entry that is not present, and sets Accessed in every entry it uses, but for PAE's PDPTEs, which have no such bit.
+    if (!(old & kP) || (!(old & kA) && !(info.level == 3 && !cpu.long_mode()))) continue;
+    const bool fetched = info.executed && !(old & kNX && entry_bytes == 8);
+    remap |= fetched;
+    const u64 index = at / entry_bytes;
+    if (info.several || info.level >= 3) {
+      everything = true;
+    } else {
+      const unsigned page_table_bits = entry_bytes == 8 ? 9 : 10;
+      const u64 span = info.level == 1 ? kPageSize : kPageSize << page_table_bits;
+      drop_range(info.base + index * span, span);
+    }
+  }
+  if (everything) flush(cpu);
+  else if (remap) cpu.code->mapping_changed();
+  if (everything || remap) privilege_context_changed(cpu);
+  return cpu.code_epoch != epoch_before;
+}
+
+}  // namespace rondo::software
