@@ -1,0 +1,215 @@
+// rondo._rondo: the C++ side of the Python package. harness/python/rondo/__init__.py is what users see.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/board.h"
+#include "harness/host/clock.h"
+#include "harness/report.h"
+
+namespace py = pybind11;
+
+namespace rondo {
+namespace {
+
+struct PythonError {
+  std::string message;
+};
+
+template <class T>
+T unwrap(Result<T> result) {
+  if (!result) throw PythonError{result.error().message};
+  return std::move(*result);
+}
+
+void unwrap(const Status& status) {
+  if (!status) throw PythonError{status.error().message};
+}
+
+// What the guest wrote. Python threads may read it while the machine runs.
+class CollectingSink final : public CharacterSink {
+ public:
+  void put(u8 byte) override {
+    const std::lock_guard lock(mutex_);
+    bytes_.push_back(static_cast<char>(byte));
+  }
+  std::string bytes() const {
+    const std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return bytes_.size();
+  }
+  bool contains(const std::string& text, std::size_t from) const {
+    const std::lock_guard lock(mutex_);
+    return bytes_.find(text, from) != std::string::npos;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string bytes_;
+};
+
+class PythonMachine {
+ public:
+  explicit PythonMachine(BoardConfig config) {
+    config.console = &sink_;
+    board_ = unwrap(Board::create(config));
+  }
+
+  // Called without the GIL.
+  Report run(std::optional<u64> max_instructions, std::optional<u64> max_time_ns, std::optional<u64> max_wall_ns,
+             const std::optional<std::string>& until, bool single_step) {
+    if (running_.exchange(true)) throw PythonError{"the machine is running already, in another thread"};
+    Report report = run_alone(max_instructions, max_time_ns, max_wall_ns, until, single_step);
+    running_ = false;
+    if (raised_) {
+      raised_ = false;
+      const py::gil_scoped_acquire gil;
+      throw py::error_already_set();
+    }
+    return report;
+  }
+
+  void type(const std::string& bytes) {
+    const std::lock_guard lock(typed_mutex_);
+    typed_.insert(typed_.end(), bytes.begin(), bytes.end());
+  }
+  py::bytes console() const { return sink_.bytes(); }
+  std::string state_hash() { return stopped().state_hash(); }
+  u64 instructions() { return stopped().clock().count().value; }
+  u64 virtual_ns() { return stopped().clock().now().value; }
+  std::string image() const { return board_->image_kind(); }
+  py::bytes save() {
+    stopped();
+    const std::vector<u8> bytes = board_->save();
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  void restore(const std::string& saved) {
+    unwrap(board_->restore({reinterpret_cast<const u8*>(saved.data()), saved.size()}));
+  }
+
+ private:
+  Machine& stopped() {
+    if (running_) throw PythonError{"the machine is running, in another thread: wait until run() returns"};
+    return board_->machine();
+  }
+  void feed_input() {
+    const std::lock_guard lock(typed_mutex_);
+    while (!typed_.empty() && board_->console_listens()) {
+      board_->console_receive(static_cast<u8>(typed_.front()));
+      typed_.pop_front();
+    }
+  }
+  Report run_alone(std::optional<u64> max_instructions, std::optional<u64> max_time_ns, std::optional<u64> max_wall_ns,
+                   const std::optional<std::string>& until, bool single_step) {
+    Machine& machine = board_->machine();
+    RunLimits limits;
+    if (max_instructions) limits.instructions = InstrCount{*max_instructions};
+    if (max_time_ns) limits.virtual_time = VirtualNs{*max_time_ns};
+    limits.single_step = single_step;
+    const host::HostNs start = host::monotonic_now();
+    const InstrCount first = machine.clock().count();
+    const std::size_t search_from = sink_.size();
+    std::string ended_by;
+    const RunResult result = machine.run(limits, [&](std::optional<VirtualNs>) {
+      feed_input();
+      if (until && sink_.contains(*until, search_from)) {
+        ended_by = "console_match";
+        return false;
+      }
+      if (max_wall_ns && host::monotonic_now() - start >= *max_wall_ns) {
+        ended_by = "wall_limit";
+        return false;
+      }
+      const py::gil_scoped_acquire gil;  // Ctrl-C, and whatever else Python's signal handlers raise
+      raised_ = PyErr_CheckSignals() != 0;
+      return !raised_;
+    });
+    Report report = make_report(machine, result, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
+    if (!ended_by.empty()) report.exit = ended_by;
+    report.image = board_->image_kind();
+    return report;
+  }
+
+  CollectingSink sink_;
+  std::mutex typed_mutex_;
+  std::deque<char> typed_;
+  std::unique_ptr<Board> board_;
+  std::atomic<bool> running_ = false;
+  bool raised_ = false;
+};
+
+py::dict to_dict(const Report& r) {
+  py::dict components;
+  for (const auto& [name, hash] : r.components) components[py::str(name)] = hash;
+  py::list unsupported;
+  for (const UnsupportedInstruction& u : r.unsupported) {
+    unsupported.append(py::dict(py::arg("bytes") = u.bytes, py::arg("rip") = u.rip, py::arg("times") = u.times));
+  }
+  using namespace py::literals;
+  return py::dict("exit"_a = r.exit, "debug_exit_code"_a = r.debug_exit_code, "instructions"_a = r.instructions,
+                  "virtual_ns"_a = r.virtual_ns, "state_hash"_a = r.state_hash, "components"_a = components,
+                  "wall_s"_a = r.wall_s, "mips"_a = r.mips, "peak_memory_bytes"_a = r.peak_memory_bytes,
+                  "engine"_a = r.engine, "image"_a = r.image, "memory_bytes"_a = r.memory_bytes, "seed"_a = r.seed,
+                  "unsupported"_a = unsupported);
+}
+
+}  // namespace
+}  // namespace rondo
+
+PYBIND11_MODULE(_rondo, module) {
+  using namespace rondo;
+  using namespace py::literals;
+  module.attr("DEFAULT_COMMAND_LINE") = kDefaultCommandLine;
+  module.attr("DEFAULT_RTC_START") = kDefaultRtcStart;
+  static py::exception<PythonError> error(module, "Error", PyExc_RuntimeError);
+  error.attr("__doc__") = "What cannot be done, with the file or value at fault.";
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const PythonError& e) {
+      error(e.message.c_str());
+    }
+  });
+
+  py::class_<PythonMachine>(module, "Machine")
+      .def(py::init([](const std::string& kernel, const std::string& initrd, const std::string& append, u64 memory,
+                       u64 seed, i64 rtc_start) {
+             BoardConfig config;
+             config.kernel_path = kernel;
+             config.initrd_path = initrd;
+             config.command_line = append;
+             config.memory_bytes = memory;
+             config.seed = seed;
+             config.rtc_start = rtc_start;
+             return std::make_unique<PythonMachine>(std::move(config));
+           }),
+           py::kw_only(), "kernel"_a, "initrd"_a, "append"_a, "memory"_a, "seed"_a, "rtc_start"_a)
+      .def(
+          "run",
+          [](PythonMachine& m, std::optional<u64> instructions, std::optional<u64> time_ns, std::optional<u64> wall_ns,
+             std::optional<std::string> until, bool single_step) {
+            const auto run = [&] {
+              const py::gil_scoped_release release;
+              return m.run(instructions, time_ns, wall_ns, until, single_step);
+            };
+            return to_dict(run());
+          },
+          py::kw_only(), "max_instructions"_a, "max_time_ns"_a, "max_wall_ns"_a, "until"_a, "single_step"_a)
+      .def("type", &PythonMachine::type)
+      .def("state_hash", &PythonMachine::state_hash)
+      .def("save", &PythonMachine::save)
+      .def("restore", &PythonMachine::restore)
+      .def_property_readonly("console", &PythonMachine::console)
+      .def_property_readonly("instructions", &PythonMachine::instructions)
+      .def_property_readonly("virtual_ns", &PythonMachine::virtual_ns)
+      .def_property_readonly("image", &PythonMachine::image);
+}

@@ -1,0 +1,154 @@
+"""Rondo: a deterministic full-system x86-64 simulator.
+
+    import rondo
+    machine = rondo.Machine(kernel="vmlinuz", initrd="initramfs.gz")
+    report = machine.run(max_time="60s")
+    assert report.exit == "power_off"
+    print(machine.console.decode())
+
+The same arguments give the same run: the same console, instruction count and state hash, on every host.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from . import _rondo
+from ._rondo import Error
+
+__all__ = ["Machine", "Report", "Error"]
+
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_DURATIONS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run ended, and in which state."""
+
+    exit: str  #: power_off, reset, debug_exit, halted, triple_fault, instruction_limit, time_limit, console_match, wall_limit, stopped
+    debug_exit_code: int
+    instructions: int  #: since reset
+    virtual_ns: int  #: since reset
+    state_hash: str
+    components: Mapping[str, str]  #: the hash of each part of the machine
+    wall_s: float
+    mips: float
+    peak_memory_bytes: int  #: of this process
+    engine: str
+    image: str
+    memory_bytes: int
+    seed: int
+    unsupported: list[dict[str, Any]]  #: instructions the CPU model does not have: bytes, rip, times
+
+
+def _size(value: int | str) -> int:
+    if isinstance(value, int):
+        return value
+    match = re.fullmatch(r"(\d+)([KMGT]?)(iB)?", value)
+    if not match:
+        raise ValueError(f"{value!r} is not a size: use a number of bytes or a value such as '256M'")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def _duration_ns(value: float | str | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, (int, float)):
+        if value < 0:
+            raise ValueError(f"{value!r} is not a duration: it is negative")
+        return round(value * 10**9)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)?", value)
+    if not match:
+        raise ValueError(f"{value!r} is not a duration: use seconds or a value such as '60s'")
+    return round(float(match[1]) * _DURATIONS[match[2] or "s"])
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+class Machine:
+    """One guest computer, booted and ready to run."""
+
+    def __init__(
+        self,
+        kernel: str | os.PathLike[str],
+        initrd: str | os.PathLike[str] | None = None,
+        append: str = _rondo.DEFAULT_COMMAND_LINE,
+        memory: int | str = "256M",
+        seed: int = 0,
+        rtc_start: int = _rondo.DEFAULT_RTC_START,
+    ) -> None:
+        """kernel: a bzImage, vmlinux or multiboot file. memory: bytes or '256M'. rtc_start: seconds since 1970."""
+        self._machine = _rondo.Machine(
+            kernel=os.fspath(kernel),
+            initrd=os.fspath(initrd) if initrd is not None else "",
+            append=append,
+            memory=_size(memory),
+            seed=seed,
+            rtc_start=rtc_start,
+        )
+
+    def run(
+        self,
+        max_instructions: int | None = None,
+        max_time: float | str | None = None,
+        max_wall: float | str | None = None,
+        until: str | bytes | None = None,
+        single_step: bool = False,
+    ) -> Report:
+        """Runs to the guest's end or to a limit; may be called again after a limit.
+
+        max_instructions and max_time (seconds of virtual time, or '60s') count from reset, and the run ends exactly there. max_wall is host
+        time: where it ends the run differs from run to run. until: ends soon after the console has shown this text (since this call began), at
+        a point that is the same every time. Other Python threads go on meanwhile; Ctrl-C raises KeyboardInterrupt.
+        """
+        return Report(
+            **self._machine.run(
+                max_instructions=max_instructions,
+                max_time_ns=_duration_ns(max_time),
+                max_wall_ns=_duration_ns(max_wall),
+                until=_bytes(until) if until is not None else None,
+                single_step=single_step,
+            )
+        )
+
+    def type(self, text: str | bytes) -> None:
+        """Types on the serial console; the guest gets it during the next run() as soon as it listens."""
+        self._machine.type(_bytes(text))
+
+    @property
+    def console(self) -> bytes:
+        """Everything the guest has written to its first serial port."""
+        return self._machine.console
+
+    def state_hash(self) -> str:
+        """The hash of the whole machine: equal if and only if (but for collisions) the states are equal."""
+        return self._machine.state_hash()
+
+    @property
+    def instructions(self) -> int:
+        """Instructions retired since reset."""
+        return self._machine.instructions
+
+    @property
+    def virtual_ns(self) -> int:
+        """Virtual nanoseconds since reset."""
+        return self._machine.virtual_ns
+
+    @property
+    def image(self) -> str:
+        """What was booted: 'bzImage (lz4)', 'vmlinux', 'multiboot', ..."""
+        return self._machine.image
+
+    def save(self) -> bytes:
+        """The complete state, for restore() on a machine of the same size."""
+        return self._machine.save()
+
+    def restore(self, saved: bytes) -> None:
+        """Goes to a saved state. What the console has shown stays."""
+        self._machine.restore(saved)
