@@ -14,10 +14,10 @@ template <class T>
 inline constexpr unsigned kCountMask = sizeof(T) == 8 ? 63 : 31;
 
 namespace detail {
-// SF, ZF and PF of the result, CF and OF as given, AF clear.
+// SF, ZF and PF of the result, CF and OF as given, AF set.
 template <class T>
 constexpr LazyFlags shift_flags(T r, u64 cf, u64 of) {
-  return {sign_extend(r), cf << 63 | (cf ^ of) << 62};
+  return {sign_extend(r), cf << 63 | (cf ^ of) << 62 | 8};
 }
 template <class T>
 constexpr u64 top_bit(T v) {
@@ -101,13 +101,13 @@ constexpr AluResult<T> alu_rcr(T a, unsigned count, LazyFlags before) {
   return {r, detail::rotate_flags(before, cf, detail::top_bit(r) ^ (static_cast<u64>(r) >> (kWidth<T> - 2) & 1))};
 }
 
-// Shifts `fill` in from the right. 16-bit counts above 16 are undefined: the silicon shifts a:fill:a.
+// Shifts `fill` in from the right. 16-bit counts above 16 are undefined: the silicon shifts a:fill:fill.
 template <class T>
 constexpr AluResult<T> alu_shld(T a, T fill, unsigned count) {
   T r;
   u64 cf;
   if constexpr (sizeof(T) == 2) {
-    const u64 wide = static_cast<u64>(a) << 32 | static_cast<u64>(fill) << 16 | a;
+    const u64 wide = static_cast<u64>(a) << 32 | static_cast<u64>(fill) << 16 | fill;
     r = static_cast<T>(wide << count >> 32);
     cf = wide << count >> 48 & 1;
   } else {
@@ -122,7 +122,7 @@ constexpr AluResult<T> alu_shrd(T a, T fill, unsigned count) {
   T r;
   u64 cf;
   if constexpr (sizeof(T) == 2) {
-    const u64 wide = static_cast<u64>(a) << 32 | static_cast<u64>(fill) << 16 | a;
+    const u64 wide = static_cast<u64>(fill) << 32 | static_cast<u64>(fill) << 16 | a;
     r = static_cast<T>(wide >> count);
     cf = wide >> (count - 1) & 1;
   } else {
