@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/software/fusion.h"
 #include "core/software/mode.h"
+#include "core/software/ops/branch_forms.h"
 
 namespace rondo::software {
 
@@ -62,6 +64,7 @@ Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
   ops_.clear();
   LowerContext context{.page_offset = in_page};
   unsigned at = 0;
+  Instruction previous;
   while (ops_.size() < kMaxBlockInstructions && !context.ends_block && at < page.size()) {
     Instruction instruction;
     const DecodeStatus status = decoder_.decode(page.subspan(at), key.mode, instruction);
@@ -80,6 +83,10 @@ Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
     }
     Op& op = ops_.emplace_back();
     lower_instruction(instruction, at, op, context);
+    if (ops_.size() > 1 && key.mode == CodeMode::bits64) {
+      fuse_with_branch(previous, ops_[ops_.size() - 2], instruction, successors_in_page(instruction, context));
+    }
+    previous = instruction;
     at += instruction.length;
     context.page_offset = in_page + at;
   }

@@ -1,0 +1,7 @@
+#include "core/software/ops/fused_tables.h"
+
+namespace rondo::software {
+
+template Handler fused_handler<Cmp>(Form, unsigned, unsigned, bool);
+
+}  // namespace rondo::software
