@@ -207,6 +207,8 @@ bool raises_ud(const Instruction& inst) {
   switch (inst.operation) {
     case Operation::MOV_SEG:
       return inst.operands[0].kind == OperandKind::segment && inst.operands[0].reg == 1;
+    case Operation::SWAPGS:
+      return inst.mode != CodeMode::bits64;
     case Operation::MOV_CR:
     case Operation::MOV_DR:
       return !exists(inst.operands[0]) || !exists(inst.operands[1]);
