@@ -1,5 +1,7 @@
 #include "core/cpu/state.h"
 
+#include "core/cpu/cpuid.h"
+
 namespace rondo {
 namespace {
 
@@ -64,7 +66,7 @@ CpuState CpuState::at_reset() {
   CpuState c;
   c.rip = 0xfff0;
   c.cr0 = cr0::ET | cr0::NW | cr0::CD;
-  c.gpr[RDX] = 0x000906ea;  // the processor signature of rondo-v1, as CPUID.1:EAX gives it
+  c.gpr[RDX] = kCpuSignature;
   for (Segment& s : c.segment) s = Segment{};
   c.segment[CS].selector = 0xf000;
   c.segment[CS].base = 0xffff0000;

@@ -3,27 +3,32 @@
 namespace rondo::software {
 namespace {
 
-enum class BreakType : u8 { execution, write, io, read_write };
+enum class BreakOn : u8 { execution = 0, write = 1, io = 2, access = 3 };
 
-bool enabled(u64 dr7, unsigned i) { return dr7 >> (2 * i) & 3; }
-BreakType type_of(u64 dr7, unsigned i) { return static_cast<BreakType>(dr7 >> (16 + 4 * i) & 3); }
-u64 length_of(u64 dr7, unsigned i) {
-  static constexpr u64 kLengths[] = {1, 2, 8, 4};
-  return kLengths[dr7 >> (18 + 4 * i) & 3];
+struct Breakpoint {
+  bool enabled;
+  BreakOn condition;
+  unsigned bytes;
+};
+
+Breakpoint breakpoint(u64 dr7, unsigned i) {
+  static constexpr unsigned kBytes[] = {1, 2, 8, 4};  // LEN
+  return {(dr7 >> (2 * i) & 3) != 0, static_cast<BreakOn>(dr7 >> (16 + 4 * i) & 3), kBytes[dr7 >> (18 + 4 * i) & 3]};
 }
 
-// SDM 3B 17.2.5: the low bits of the address that the length covers are ignored.
-template <class Wanted>
-u64 match(const Vcpu& cpu, u64 address, u64 size, Wanted wanted) {
-  const u64 dr7 = cpu.arch.dr7;
+template <class Applies>
+u64 match(const Vcpu& cpu, u64 address, unsigned size, Applies applies) {
   u64 hits = 0;
+  bool any_enabled = false;
   for (unsigned i = 0; i < 4; ++i) {
-    if (!enabled(dr7, i) || !wanted(type_of(dr7, i))) continue;
-    const u64 length = length_of(dr7, i);
-    const u64 first = cpu.arch.dr[i] & ~(length - 1);
-    if (address <= first + length - 1 && first <= address + size - 1) hits |= u64{1} << i;
+    const Breakpoint b = breakpoint(cpu.arch.dr7, i);
+    if (!applies(b.condition)) continue;
+    const u64 start = cpu.arch.dr[i] & ~u64{b.bytes - 1};  // the address bits below LEN are ignored
+    if (address >= start + b.bytes || start >= address + size) continue;
+    hits |= dr6::B0 << i;
+    any_enabled |= b.enabled;
   }
-  return hits;
+  return any_enabled ? hits : 0;
 }
 
 }  // namespace
@@ -31,16 +36,17 @@ u64 match(const Vcpu& cpu, u64 address, u64 size, Wanted wanted) {
 u64 debug_instruction_match(const Vcpu& cpu, u64 rip) {
   if (!(cpu.arch.dr7 & 0xff)) return 0;
   const u64 linear = cpu.code64() ? rip : (rip + cpu.arch.segment[CS].base) & 0xffffffff;
-  return match(cpu, linear, 1, [](BreakType t) { return t == BreakType::execution; });
+  return match(cpu, linear, 1, [](BreakOn on) { return on == BreakOn::execution; });
 }
 
 u64 debug_data_match(const Vcpu& cpu, u64 linear, unsigned size, bool write) {
-  return match(cpu, linear, size, [write](BreakType t) { return t == BreakType::read_write || (t == BreakType::write && write); });
+  if (!(cpu.arch.dr7 & 0xff)) return 0;
+  return match(cpu, linear, size, [write](BreakOn on) { return on == BreakOn::access || (write && on == BreakOn::write); });
 }
 
 u64 debug_io_match(const Vcpu& cpu, u16 port, unsigned size) {
-  if (!(cpu.arch.cr4 & cr4::DE)) return 0;
-  return match(cpu, port, size, [](BreakType t) { return t == BreakType::io; });
+  if (!(cpu.arch.dr7 & 0xff) || !(cpu.arch.cr4 & cr4::DE)) return 0;
+  return match(cpu, port, size, [](BreakOn on) { return on == BreakOn::io; });
 }
 
 }  // namespace rondo::software
