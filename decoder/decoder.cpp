@@ -150,8 +150,8 @@ class OperandBuilder {
         add(OperandKind::relative, 0, 0);
         break;
       case StepKind::far_pointer:
-        out_.immediate = given(0).getImm();
-        out_.immediate2 = given(1).getImm();
+        out_.immediate = given(0).getImm() & (out_.operand_bytes == 2 ? 0xffff : 0xffffffff);
+        out_.immediate2 = given(1).getImm() & 0xffff;
         add(OperandKind::far_pointer, 0, 0);
         break;
       case StepKind::condition:
@@ -282,12 +282,16 @@ Decoder::Impl::Mode Decoder::Impl::make_mode(const char* triple) const {
   return mode;
 }
 
+// Three opcode bytes, ModRM, SIB, 4 of displacement, 4 of immediate. (MOV with an 8-byte immediate or address is
+// shorter.)
+constexpr unsigned kMaxWithoutPrefixes = 13;
+
 // MC refused what it was given: would any continuation of these bytes have been accepted?
 bool Decoder::Impl::is_truncated(CodeBuffer buffer, CodeMode mode) {
   const unsigned given = buffer.size;
   std::fill(buffer.bytes.begin() + given, buffer.bytes.end(), std::uint8_t{0});
   buffer.size = static_cast<unsigned>(buffer.bytes.size());
-  if (given >= buffer.size) return false;
+  if (given - buffer.prefixes >= kMaxWithoutPrefixes) return false;
   // The byte after the given ones can be an opcode or ModRM byte, of which only some are valid.
   for (unsigned next = 0; next < 256; ++next) {
     CodeBuffer trial = buffer;

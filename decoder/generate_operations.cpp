@@ -66,6 +66,7 @@ std::vector<Row> read_table(const std::string& path) {
       const auto open = line.find('"'), close = line.rfind('"');
       if (open == std::string::npos || close == open) fail("no reason in: " + line);
       row.name = line.substr(open + 1, close - open - 1);
+      if (row.name.find_first_of("\"\\") != std::string::npos) fail("the reason must not need quoting: " + line);
       words = std::istringstream(line.substr(close + 1));
     } else {
       words >> row.feature >> row.size >> row.memory;
