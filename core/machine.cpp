@@ -10,6 +10,7 @@ namespace {
 // A vCPU halted with interrupts off can be woken by an NMI only. A periodic timer that ticks this often without doing
 // so is not its source.
 constexpr u64 kSkipsBeforeGivingUp = 100'000;
+constexpr u64 kLongestSlice = u64{1} << 40;  // so that engines can count down in 64-bit signed numbers
 constexpr VirtualNs kNever{~u64{0}};
 
 template <class Component>
@@ -73,7 +74,7 @@ RunResult Machine::run(const RunLimits& limits, const PollFunction& poll, u64 po
       continue;  // what the poll injected may have armed timers or asked for an exit
     }
 
-    InstrCount stop{~u64{0}};
+    InstrCount stop = clock_.count() + kLongestSlice;
     if (next_poll) stop = std::min(stop, *next_poll);
     if (limits.instructions) stop = std::min(stop, *limits.instructions);
     if (const auto due = clock_.next_due_count()) stop = std::min(stop, *due);

@@ -19,8 +19,24 @@ constexpr u64 kLowestKernelAddress = 0x100000;
 
 struct LoadedKernel {
   u64 entry = 0;
-  u64 start = 0, end = 0;  // what the ELF segments occupy
+  std::vector<Region> segments;  // in address order
 };
+
+// Until it has read the memory map, a kernel uses what lies between its segments and, from its start on, init_size
+// bytes.
+Status take_working_memory(const LoadedKernel& kernel, u64 init_size, Placement& placement) {
+  const u64 start = kernel.segments.front().start.value;
+  const u64 claimed_end = init_size > ~u64{0} - start ? ~u64{0} : start + init_size;
+  u64 at = start;
+  const auto take_to = [&](u64 end) {
+    return end > at ? placement.take("the kernel's working memory", GuestPhys{at}, end - at) : success();
+  };
+  for (const Region& segment : kernel.segments) {
+    if (Status taken = take_to(segment.start.value); !taken) return taken;
+    at = segment.start.value + segment.length;
+  }
+  return take_to(claimed_end);
+}
 
 // An ELF kernel that arrives in pieces: collects the headers, checks and takes the segments' places, then writes them.
 class KernelStream {
@@ -51,15 +67,15 @@ class KernelStream {
     Result<ElfImage> image = parse_elf(head_);
     if (!image) return image.error();
     if (!image->is_64 || image->machine != kElfX86_64) return Error{"ELF kernel is not for x86-64"};
-    kernel_.start = ~u64{0};
     bool entry_inside = false;
     for (const ElfSegment& s : image->segments) {
       if (Status taken = placement_.take("the kernel's segment", s.address, s.memory_size); !taken) return taken;
-      kernel_.start = std::min(kernel_.start, s.address.value);
-      kernel_.end = std::max(kernel_.end, s.address.value + s.memory_size);
+      kernel_.segments.push_back({s.address, s.memory_size});
       entry_inside |= image->entry >= s.address.value && image->entry - s.address.value < s.file_size;
     }
     if (!entry_inside) return Error{"ELF kernel's entry point lies in none of its segments"};
+    std::sort(kernel_.segments.begin(), kernel_.segments.end(),
+              [](const Region& a, const Region& b) { return a.start < b.start; });
     kernel_.entry = image->entry;
     writer_ = std::make_unique<SegmentWriter>(memory_, std::move(image->segments));
     return writer_->feed(head_);
@@ -148,13 +164,7 @@ Result<BootedImage> load_bzimage(const BootRequest& request, PhysicalMemory& mem
     Result<LoadedKernel> kernel = stream.finish();
     if (!kernel) return kernel.error();
     entry = kernel->entry;
-    // Until it has read the memory map the kernel may use init_size bytes from its start on.
-    const u64 claimed_end = header->init_size > ~u64{0} - kernel->start ? ~u64{0} : kernel->start + header->init_size;
-    if (claimed_end > kernel->end) {
-      const Status taken =
-          placement.take("the kernel's working memory", GuestPhys{kernel->end}, claimed_end - kernel->end);
-      if (!taken) return taken.error();
-    }
+    if (Status taken = take_working_memory(*kernel, header->init_size, placement); !taken) return taken.error();
   }
   Result<CpuState> cpu = prepare_linux(request, *header, entry, memory, placement);
   if (!cpu) return cpu.error();
@@ -168,6 +178,7 @@ Result<BootedImage> load_vmlinux(const BootRequest& request, PhysicalMemory& mem
   if (Status fed = stream.feed(request.kernel); !fed) return fed.error();
   Result<LoadedKernel> kernel = stream.finish();
   if (!kernel) return kernel.error();
+  if (Status taken = take_working_memory(*kernel, 0, placement); !taken) return taken.error();
   Result<CpuState> cpu = prepare_linux(request, synthetic_setup_header(), kernel->entry, memory, placement);
   if (!cpu) return cpu.error();
   return BootedImage{*cpu, "vmlinux"};

@@ -4,6 +4,6 @@
 namespace rondo::cli {
 
 // Returns the exit status.
-int decoder_coverage(bool json);
+int decoder_coverage(bool json, bool all);
 
 }  // namespace rondo::cli

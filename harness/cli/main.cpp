@@ -91,10 +91,11 @@ int main_program(int argc, char** argv) {
 
   CLI::App* decoder = app.add_subcommand("decoder", "what the decoder and the CPU model know");
   decoder->require_subcommand(1);
-  bool json = false;
+  bool json = false, all = false;
   CLI::App* coverage =
       decoder->add_subcommand("coverage", "which of LLVM's opcodes are implemented, which give #UD, and why");
-  coverage->add_flag("--json", json, "as JSON");
+  coverage->add_flag("--json", json, "every opcode, as JSON");
+  coverage->add_flag("--all", all, "every opcode, not only the summary");
 
   CLI::App* version = app.add_subcommand("version", "print the version");
 
@@ -106,7 +107,7 @@ int main_program(int argc, char** argv) {
     return kBadUsage;
   }
   if (*run) return run_command(run_options);
-  if (*coverage) return decoder_coverage(json);
+  if (*coverage) return decoder_coverage(json, all);
   if (*version) std::cout << "rondo " << kVersion << '\n';
   return kEnded;
 }
