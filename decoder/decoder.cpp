@@ -260,10 +260,19 @@ struct Decoder::Impl {
   llvm::MCInst inst;
 };
 
+// LLVM's target registry is a process-wide list: it is filled once.
+static void register_target() {
+  static const bool is_registered = [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86Disassembler();
+    return true;
+  }();
+  (void)is_registered;
+}
+
 Decoder::Impl::Impl() {
-  LLVMInitializeX86TargetInfo();
-  LLVMInitializeX86TargetMC();
-  LLVMInitializeX86Disassembler();
+  register_target();
   std::string error;
   target = llvm::TargetRegistry::lookupTarget("x86_64-unknown-unknown", error);
   if (target == nullptr) std::abort();  // the build links the target in
@@ -339,6 +348,7 @@ DecodeStatus Decoder::decode(std::span<const std::uint8_t> bytes, CodeMode mode,
   }
   const llvm::MCInst& inst = impl_->inst;
   out.length = static_cast<std::uint8_t>(size - buffer.prefixes + scanned);
+  if ((opcode[0] & 0xf8) == 0xd8) out.x87_opcode = static_cast<std::uint16_t>((opcode[0] & 7) << 8 | opcode[1]);
   const OpcodeForm& form = kForms[kFormOfOpcode[inst.getOpcode()]];
   if (form.operation == Operation::INVALID) return DecodeStatus::invalid;
 

@@ -59,6 +59,7 @@ struct Instruction {
   bool repne = false;                           // F2 on a string instruction
   std::uint8_t segment_override = kNoRegister;  // as encoded: 0..5, for implicit string sources
   std::uint8_t condition = 0;  // JCC, SETCC, CMOVCC: the encoding's low four bits (SDM 2, appendix B: tttn)
+  std::uint16_t x87_opcode = 0;    // x87 instructions: the 11 bits that FOP holds (SDM 1 8.1.9), as encoded
   std::uint8_t operand_count = 0;
   std::array<Operand, 4> operands{};  // explicit operands in Intel order (destination first)
   Memory memory{};
