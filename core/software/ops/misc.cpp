@@ -67,11 +67,6 @@ Handler lower<Operation::BOUND>(const Instruction& instruction, Op& op, LowerCon
 }
 
 template <>
-Handler lower<Operation::INVALID>(const Instruction&, Op&, LowerContext& context) {
-  context.ends_block = true;
-  return &undefined;
-}
-template <>
 Handler lower<Operation::UD0>(const Instruction&, Op&, LowerContext& context) {
   context.ends_block = true;
   return &undefined;
