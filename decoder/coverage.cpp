@@ -11,6 +11,8 @@
 namespace rondo::decoder {
 namespace {
 
+using namespace std::string_view_literals;
+
 #include "decoder/coverage.inc"
 
 const char* status_name(CoverageStatus status) {
