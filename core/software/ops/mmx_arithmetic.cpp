@@ -54,7 +54,8 @@ PACKED(PABSB, map<u8>(b, [](u8 x) { return x >> 7 ? -x : x; }))
 PACKED(PABSW, map<u16>(b, [](u16 x) { return x >> 15 ? -x : x; }))
 PACKED(PABSD, map<u32>(b, [](u32 x) { return x >> 31 ? u32{0} - x : x; }))
 
-#define SIGN(T, U) map<T>(a, b, [](T x, T y) { return y < 0 ? static_cast<T>(U{0} - static_cast<U>(x)) : y == 0 ? T{0} : x; })
+#define SIGN(T, U) \
+  map<T>(a, b, [](T x, T y) { return y < 0 ? static_cast<T>(U{0} - static_cast<U>(x)) : y == 0 ? T{0} : x; })
 PACKED(PSIGNB, SIGN(i8, u8))
 PACKED(PSIGNW, SIGN(i16, u16))
 PACKED(PSIGND, SIGN(i32, u32))

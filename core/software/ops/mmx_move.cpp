@@ -26,26 +26,30 @@ struct LowQuad : Packed {
 // Vector <- general register, general register <- vector. T is u32 (MOVD) or u64 (MOVQ).
 template <class T>
 const Op* xmm_from_gpr(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   cpu.arch.xmm[op->dst] = Xmm{{cpu.reg<T>(op->src), 0}};
   return next(cpu, op);
 }
 template <class T>
 const Op* gpr_from_xmm(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   cpu.set_reg<T>(op->dst, static_cast<T>(cpu.arch.xmm[op->src].lane[0]));
   return next(cpu, op);
 }
 template <class T>
 const Op* mmx_from_gpr(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   write_mmx(cpu, op->dst, cpu.reg<T>(op->src));
   return next(cpu, op);
 }
 template <class T>
 const Op* gpr_from_mmx(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   cpu.set_reg<T>(op->dst, static_cast<T>(cpu.arch.fpu.significand[op->src]));
   return next(cpu, op);
@@ -53,12 +57,14 @@ const Op* gpr_from_mmx(Vcpu& cpu, const Op* op) {
 
 template <unsigned size>
 const Op* store_low_xmm(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   return finish(cpu, op, store_bytes<size, false>(cpu, op, &cpu.arch.xmm[op->src]));
 }
 template <unsigned size>
 const Op* store_mmx(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   const MemStatus status = store_bytes<size, false>(cpu, op, &cpu.arch.fpu.significand[op->src]);
   if (status != MemStatus::fault) enter_mmx(cpu);
   return finish(cpu, op, status);
@@ -80,15 +86,19 @@ Handler lower_move(const Instruction& instruction, Op& op) {
 
 // MOVQ2DQ, MOVDQ2Q: both are MMX instructions for availability, with the SSE checks on top.
 const Op* move_mmx_to_xmm(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   cpu.arch.xmm[op->dst] = Xmm{{cpu.arch.fpu.significand[op->src], 0}};
   return next(cpu, op);
 }
 const Op* move_xmm_to_mmx(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   write_mmx(cpu, op->dst, cpu.arch.xmm[op->src].lane[0]);
   return next(cpu, op);
@@ -97,19 +107,22 @@ const Op* move_xmm_to_mmx(Vcpu& cpu, const Op* op) {
 // PEXTRx: lane imm of the source, zero-extended in a register.
 template <class T>
 const Op* extract_to_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const auto x = split<T>(cpu.arch.xmm[op->src]);
   cpu.set_reg<u64>(op->dst, x[op->imm & (x.size() - 1)]);
   return next(cpu, op);
 }
 template <class T>
 const Op* extract_to_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const auto x = split<T>(cpu.arch.xmm[op->src]);
   return finish(cpu, op, store<T>(cpu, op, x[op->imm & (x.size() - 1)]));
 }
 const Op* extract_word_mmx(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   const auto x = split<u16>(cpu.arch.fpu.significand[op->src]);
   cpu.set_reg<u64>(op->dst, x[op->imm & 3]);
@@ -133,28 +146,34 @@ template <class T, class V>
 }
 template <class T>
 const Op* insert_from_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   cpu.arch.xmm[op->dst] = with_lane<T>(cpu.arch.xmm[op->dst], op->imm, cpu.reg<T>(op->src));
   return next(cpu, op);
 }
 template <class T>
 const Op* insert_from_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const Loaded<T> value = load<T>(cpu, op);
-  if (value.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (value.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   cpu.arch.xmm[op->dst] = with_lane<T>(cpu.arch.xmm[op->dst], op->imm, value.value);
   return finish(cpu, op, value.status);
 }
 const Op* insert_word_mmx_from_reg(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   write_mmx(cpu, op->dst, with_lane<u16>(cpu.arch.fpu.significand[op->dst], op->imm, cpu.reg<u16>(op->src)));
   return next(cpu, op);
 }
 const Op* insert_word_mmx_from_memory(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   const Loaded<u16> value = load<u16>(cpu, op);
-  if (value.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (value.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   enter_mmx(cpu);
   write_mmx(cpu, op->dst, with_lane<u16>(cpu.arch.fpu.significand[op->dst], op->imm, value.value));
   return finish(cpu, op, value.status);
@@ -172,7 +191,8 @@ Handler lower_insert(const Instruction& instruction, Op& op) {
 }
 
 const Op* empty_mmx(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   cpu.arch.fpu.valid = 0;
   return next(cpu, op);
 }
@@ -183,9 +203,7 @@ void store_masked(Vcpu& cpu, const Op& op, const u8* bytes, const u8* mask, unsi
   const unsigned segment = op.aux & 7;
   const unsigned address_bytes = op.aux >> 4;
   const u64 address_mask = address_bytes == 8 ? ~u64{0} : (u64{1} << (8 * address_bytes)) - 1;
-  auto linear = [&](unsigned i) {
-    return linear_in_segment(cpu, segment, (cpu.gpr(RDI) + i) & address_mask, 1, true);
-  };
+  auto linear = [&](unsigned i) { return linear_in_segment(cpu, segment, (cpu.gpr(RDI) + i) & address_mask, 1, true); };
   for (unsigned i = 0; i < size; i++) {
     if (mask[i] >> 7) require_writable(cpu, &op, linear(i), 1);
   }

@@ -180,7 +180,8 @@ template <class T>
 
 template <class T>
 const Op* blend_from_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   auto& xmm = cpu.arch.xmm;
   xmm[op->dst] = blend_by_mask<T>(xmm[op->dst], xmm[op->src], xmm[0]);
   return next(cpu, op);
@@ -188,9 +189,11 @@ const Op* blend_from_reg(Vcpu& cpu, const Op* op) {
 
 template <class T>
 const Op* blend_from_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const Source s = source<16, true>(cpu, op);
-  if (s.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (s.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   auto& xmm = cpu.arch.xmm;
   xmm[op->dst] = blend_by_mask<T>(xmm[op->dst], from_bytes<Xmm>(s.bytes), xmm[0]);
   return finish(cpu, op, s.status);

@@ -138,7 +138,8 @@ template <class O, class V>
 
 template <class O>
 const Op* xmm_from_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   Xmm& dst = cpu.arch.xmm[op->dst];
   dst = apply_op<O, Xmm>(dst, cpu.arch.xmm[op->src], op);
   return next(cpu, op);
@@ -146,10 +147,12 @@ const Op* xmm_from_reg(Vcpu& cpu, const Op* op) {
 
 template <class O>
 const Op* xmm_from_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   constexpr unsigned kSize = O::template kMemory<Xmm>;
   const Source s = source<kSize, O::kAligned>(cpu, op);
-  if (s.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (s.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   Xmm& dst = cpu.arch.xmm[op->dst];
   dst = apply_op<O, Xmm>(dst, partial_from_bytes<Xmm, kSize>(s.bytes), op);
   return finish(cpu, op, s.status);
@@ -157,7 +160,8 @@ const Op* xmm_from_memory(Vcpu& cpu, const Op* op) {
 
 template <class O>
 const Op* mmx_from_reg(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   const auto& regs = cpu.arch.fpu.significand;
   write_mmx(cpu, op->dst, apply_op<O, u64>(regs[op->dst], regs[op->src], op));
@@ -166,10 +170,12 @@ const Op* mmx_from_reg(Vcpu& cpu, const Op* op) {
 
 template <class O>
 const Op* mmx_from_memory(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   constexpr unsigned kSize = O::template kMemory<u64>;
   const Source s = source<kSize, false>(cpu, op);
-  if (s.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (s.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   enter_mmx(cpu);
   write_mmx(cpu, op->dst,
             apply_op<O, u64>(cpu.arch.fpu.significand[op->dst], partial_from_bytes<u64, kSize>(s.bytes), op));
@@ -197,26 +203,30 @@ Handler lower_mmx_or_xmm(const Instruction& instruction, Op& op) {
 }  // namespace rondo::software
 
 // One row of an operation table: NAME(a, b) in lane functions; V is the vector type.
-#define RONDO_PACKED(name, lowering, ...)                                                           \
-  namespace {                                                                                       \
-  struct name##_Function : Packed {                                                                 \
-    template <class V>                                                                              \
-    [[gnu::always_inline]] static V apply([[maybe_unused]] const V& a, const V& b) { return __VA_ARGS__; } \
-  };                                                                                                \
-  }                                                                                                 \
-  template <>                                                                                       \
-  Handler lower<Operation::name>(const Instruction& instruction, Op& op, LowerContext&) {           \
-    return lowering<name##_Function>(instruction, op);                                              \
+#define RONDO_PACKED(name, lowering, ...)                                                 \
+  namespace {                                                                             \
+  struct name##_Function : Packed {                                                       \
+    template <class V>                                                                    \
+    [[gnu::always_inline]] static V apply([[maybe_unused]] const V& a, const V& b) {      \
+      return __VA_ARGS__;                                                                 \
+    }                                                                                     \
+  };                                                                                      \
+  }                                                                                       \
+  template <>                                                                             \
+  Handler lower<Operation::name>(const Instruction& instruction, Op& op, LowerContext&) { \
+    return lowering<name##_Function>(instruction, op);                                    \
   }
 // The same with an immediate `imm`, 0..255.
-#define RONDO_PACKED_IMM(name, lowering, ...)                                                                   \
-  namespace {                                                                                                   \
-  struct name##_Function : Packed {                                                                             \
-    template <class V>                                                                                          \
-    [[gnu::always_inline]] static V apply([[maybe_unused]] const V& a, const V& b, unsigned imm) { return __VA_ARGS__; } \
-  };                                                                                                            \
-  }                                                                                                             \
-  template <>                                                                                                   \
-  Handler lower<Operation::name>(const Instruction& instruction, Op& op, LowerContext&) {                       \
-    return lowering<name##_Function>(instruction, op);                                                          \
+#define RONDO_PACKED_IMM(name, lowering, ...)                                                      \
+  namespace {                                                                                      \
+  struct name##_Function : Packed {                                                                \
+    template <class V>                                                                             \
+    [[gnu::always_inline]] static V apply([[maybe_unused]] const V& a, const V& b, unsigned imm) { \
+      return __VA_ARGS__;                                                                          \
+    }                                                                                              \
+  };                                                                                               \
+  }                                                                                                \
+  template <>                                                                                      \
+  Handler lower<Operation::name>(const Instruction& instruction, Op& op, LowerContext&) {          \
+    return lowering<name##_Function>(instruction, op);                                             \
   }

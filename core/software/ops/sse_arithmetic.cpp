@@ -5,7 +5,8 @@ namespace rondo::software {
 
 bool accept_flags(Vcpu& cpu, const fp::Context& context) {
   cpu.arch.mxcsr |= context.visible_flags();
-  if (context.unmasked() == 0) [[likely]] return true;
+  if (context.unmasked() == 0) [[likely]]
+    return true;
   cpu.fault = Fault{.vector = cpu.arch.cr4 & cr4::OSXMMEXCPT ? kXM : kUD};
   return false;
 }
@@ -42,7 +43,8 @@ template <class F, class O>
 
 template <class F, class O>
 const Op* scalar_from_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   if (!scalar<F, O>(cpu, op, get_lane<typename F::Bits>(cpu.arch.xmm[op->src], 0))) [[unlikely]] {
     return leave_with_fault(cpu, op);
   }
@@ -51,10 +53,13 @@ const Op* scalar_from_reg(Vcpu& cpu, const Op* op) {
 
 template <class F, class O>
 const Op* scalar_from_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const auto b = load<typename F::Bits>(cpu, op);
-  if (b.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  if (!scalar<F, O>(cpu, op, b.value)) [[unlikely]] return leave_with_fault(cpu, op);
+  if (b.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
+  if (!scalar<F, O>(cpu, op, b.value)) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return finish(cpu, op, b.status);
 }
 
@@ -66,8 +71,8 @@ Handler lower_scalar(const Instruction& instruction, Op& op) {
   return &scalar_from_reg<F, O>;
 }
 
-// --- Packed. P::compute<F>(a, b, mxcsr, context) gives all lanes; a masked or absent exception of one lane does not keep
-// the others from being set, an unmasked one keeps all from being written.
+// --- Packed. P::compute<F>(a, b, mxcsr, context) gives all lanes; a masked or absent exception of one lane does not
+// keep the others from being set, an unmasked one keeps all from being written.
 
 template <class F, class P>
 [[gnu::noinline]] bool packed(Vcpu& cpu, const Op* op, const u8* source_bytes) {
@@ -75,8 +80,8 @@ template <class F, class P>
   const u32 mxcsr = cpu.arch.mxcsr;
   fp::Context context = fp::sse_context(mxcsr);
   Xmm& dst = cpu.arch.xmm[op->dst];
-  const auto result = P::template compute<F>(split<Bits>(dst), split<Bits>(from_bytes<Xmm>(source_bytes)), mxcsr,
-                                             context);
+  const auto result =
+      P::template compute<F>(split<Bits>(dst), split<Bits>(from_bytes<Xmm>(source_bytes)), mxcsr, context);
   if (!accept_flags(cpu, context)) return false;
   dst = join<Xmm>(result);
   return true;
@@ -84,18 +89,23 @@ template <class F, class P>
 
 template <class F, class P>
 const Op* packed_from_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const bool good = packed<F, P>(cpu, op, reinterpret_cast<const u8*>(&cpu.arch.xmm[op->src]));
-  if (!good) [[unlikely]] return leave_with_fault(cpu, op);
+  if (!good) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return next(cpu, op);
 }
 
 template <class F, class P>
 const Op* packed_from_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const Source s = source<16, true>(cpu, op);
-  if (s.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  if (!packed<F, P>(cpu, op, s.bytes)) [[unlikely]] return leave_with_fault(cpu, op);
+  if (s.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
+  if (!packed<F, P>(cpu, op, s.bytes)) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return finish(cpu, op, s.status);
 }
 
@@ -185,9 +195,9 @@ Handler lower_dot_product(const Instruction& instruction, Op& op) {
   Handler lower<Operation::name>(const Instruction& instruction, Op& op, LowerContext&) { \
     return __VA_ARGS__(instruction, op);                                                  \
   }
-#define ALL_FORMS(name, O)                          \
-  LOWER(name##SS, lower_scalar<Binary32, O>)        \
-  LOWER(name##SD, lower_scalar<Binary64, O>)        \
+#define ALL_FORMS(name, O)                             \
+  LOWER(name##SS, lower_scalar<Binary32, O>)           \
+  LOWER(name##SD, lower_scalar<Binary64, O>)           \
   LOWER(name##PS, lower_packed<Binary32, EachLane<O>>) \
   LOWER(name##PD, lower_packed<Binary64, EachLane<O>>)
 ALL_FORMS(ADD, FpAdd)

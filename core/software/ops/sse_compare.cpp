@@ -9,10 +9,18 @@ namespace {
 
 void set_compare_flags(Vcpu& cpu, fp::Ordering ordering) {
   switch (ordering) {
-    case fp::Ordering::less: cpu.lazy = LazyFlags::from_rflags(flags::CF); break;
-    case fp::Ordering::equal: cpu.lazy = LazyFlags::from_rflags(flags::ZF); break;
-    case fp::Ordering::greater: cpu.lazy = LazyFlags::from_rflags(0); break;
-    case fp::Ordering::unordered: cpu.lazy = LazyFlags::from_rflags(flags::ZF | flags::PF | flags::CF); break;
+    case fp::Ordering::less:
+      cpu.lazy = LazyFlags::from_rflags(flags::CF);
+      break;
+    case fp::Ordering::equal:
+      cpu.lazy = LazyFlags::from_rflags(flags::ZF);
+      break;
+    case fp::Ordering::greater:
+      cpu.lazy = LazyFlags::from_rflags(0);
+      break;
+    case fp::Ordering::unordered:
+      cpu.lazy = LazyFlags::from_rflags(flags::ZF | flags::PF | flags::CF);
+      break;
   }
 }
 
@@ -27,7 +35,8 @@ template <class F, fp::NanCompare nans>
 
 template <class F, fp::NanCompare nans>
 [[gnu::always_inline]] inline bool compare_scalars(Vcpu& cpu, typename F::Bits a, typename F::Bits b) {
-  if (!fp::fast_comparable<F>(a, b)) [[unlikely]] return compare_soft<F, nans>(cpu, a, b);
+  if (!fp::fast_comparable<F>(a, b)) [[unlikely]]
+    return compare_soft<F, nans>(cpu, a, b);
   const auto x = fp::to_host<F>(a), y = fp::to_host<F>(b);
   set_compare_flags(cpu, x < y ? fp::Ordering::less : x == y ? fp::Ordering::equal : fp::Ordering::greater);
   return true;
@@ -35,7 +44,8 @@ template <class F, fp::NanCompare nans>
 
 template <class F, fp::NanCompare nans>
 const Op* compare_with_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   using Bits = typename F::Bits;
   const auto& xmm = cpu.arch.xmm;
   if (!compare_scalars<F, nans>(cpu, get_lane<Bits>(xmm[op->dst], 0), get_lane<Bits>(xmm[op->src], 0))) [[unlikely]] {
@@ -46,10 +56,12 @@ const Op* compare_with_reg(Vcpu& cpu, const Op* op) {
 
 template <class F, fp::NanCompare nans>
 const Op* compare_with_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   using Bits = typename F::Bits;
   const auto b = load<Bits>(cpu, op);
-  if (b.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (b.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   if (!compare_scalars<F, nans>(cpu, get_lane<Bits>(cpu.arch.xmm[op->dst], 0), b.value)) [[unlikely]] {
     return leave_with_fault(cpu, op);
   }
@@ -111,8 +123,8 @@ Handler lower_with_immediate(const Instruction& instruction, Op& op) {
 }
 
 // --- RCPxS, RSQRTxS. SDM promises a relative error of at most 1.5 * 2^-12 and leaves the rest to the processor. The
-// profile of rondo-v1: the exact value rounded to nearest at 12 significand bits; denormal operands count as zeros, tiny
-// results become zeros; no exceptions.
+// profile of rondo-v1: the exact value rounded to nearest at 12 significand bits; denormal operands count as zeros,
+// tiny results become zeros; no exceptions.
 
 u32 at_twelve_bits(u32 bits) {
   const u32 half = 0x7ff, odd = bits >> 12 & 1;

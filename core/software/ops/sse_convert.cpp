@@ -22,24 +22,30 @@ template <class F, class Int>
 template <class F, class Int>
 [[gnu::always_inline]] inline bool from_integer(Vcpu& cpu, const Op* op, Int value) {
   constexpr bool kExact = sizeof(Int) == 4 && F::precision == 53;
-  if (!kExact && !fp::fast_mode(cpu.arch.mxcsr)) [[unlikely]] return from_integer_soft<F, Int>(cpu, op, value);
+  if (!kExact && !fp::fast_mode(cpu.arch.mxcsr)) [[unlikely]]
+    return from_integer_soft<F, Int>(cpu, op, value);
   set_lane(cpu.arch.xmm[op->dst], 0, fp::from_host<F>(static_cast<typename fp::HostFloat<F>::Type>(value)));
   return true;
 }
 
 template <class F, class Int>
 const Op* from_integer_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const Int value = static_cast<Int>(cpu.reg<Unsigned<Int>>(op->src));
-  if (!from_integer<F, Int>(cpu, op, value)) [[unlikely]] return leave_with_fault(cpu, op);
+  if (!from_integer<F, Int>(cpu, op, value)) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return next(cpu, op);
 }
 template <class F, class Int>
 const Op* from_integer_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const auto value = load<Unsigned<Int>>(cpu, op);
-  if (value.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  if (!from_integer<F, Int>(cpu, op, static_cast<Int>(value.value))) [[unlikely]] return leave_with_fault(cpu, op);
+  if (value.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
+  if (!from_integer<F, Int>(cpu, op, static_cast<Int>(value.value))) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return finish(cpu, op, value.status);
 }
 
@@ -81,7 +87,8 @@ template <class F, class Int, bool truncate>
 
 template <class F, class Int, bool truncate>
 const Op* to_integer_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   if (!to_integer<F, Int, truncate>(cpu, op, get_lane<typename F::Bits>(cpu.arch.xmm[op->src], 0))) [[unlikely]] {
     return leave_with_fault(cpu, op);
   }
@@ -89,10 +96,13 @@ const Op* to_integer_reg(Vcpu& cpu, const Op* op) {
 }
 template <class F, class Int, bool truncate>
 const Op* to_integer_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const auto bits = load<typename F::Bits>(cpu, op);
-  if (bits.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  if (!to_integer<F, Int, truncate>(cpu, op, bits.value)) [[unlikely]] return leave_with_fault(cpu, op);
+  if (bits.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
+  if (!to_integer<F, Int, truncate>(cpu, op, bits.value)) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return finish(cpu, op, bits.status);
 }
 
@@ -122,19 +132,20 @@ template <class To, class From>
 [[gnu::always_inline]] inline bool change_format(Vcpu& cpu, const Op* op, typename From::Bits bits) {
   using Host = typename fp::HostFloat<To>::Type;
   const auto result = fp::from_host<To>(static_cast<Host>(fp::to_host<From>(bits)));
-  const bool fast = To::precision == 53
-                        ? fp::detail::is_plain<From>(bits)  // exact: raises nothing
-                        : fp::fast_mode(cpu.arch.mxcsr) &&
-                              (fp::detail::is_safe<To>(result) ? fp::detail::is_normal<From>(bits)
-                                                               : fp::detail::is_zero<From>(bits));
-  if (!fast) [[unlikely]] return change_format_soft<To, From>(cpu, op, bits);
+  const bool fast = To::precision == 53 ? fp::detail::is_plain<From>(bits)  // exact: raises nothing
+                                        : fp::fast_mode(cpu.arch.mxcsr) &&
+                                              (fp::detail::is_safe<To>(result) ? fp::detail::is_normal<From>(bits)
+                                                                               : fp::detail::is_zero<From>(bits));
+  if (!fast) [[unlikely]]
+    return change_format_soft<To, From>(cpu, op, bits);
   set_lane(cpu.arch.xmm[op->dst], 0, result);
   return true;
 }
 
 template <class To, class From>
 const Op* change_format_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   if (!change_format<To, From>(cpu, op, get_lane<typename From::Bits>(cpu.arch.xmm[op->src], 0))) [[unlikely]] {
     return leave_with_fault(cpu, op);
   }
@@ -142,10 +153,13 @@ const Op* change_format_reg(Vcpu& cpu, const Op* op) {
 }
 template <class To, class From>
 const Op* change_format_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const auto bits = load<typename From::Bits>(cpu, op);
-  if (bits.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  if (!change_format<To, From>(cpu, op, bits.value)) [[unlikely]] return leave_with_fault(cpu, op);
+  if (bits.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
+  if (!change_format<To, From>(cpu, op, bits.value)) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return finish(cpu, op, bits.status);
 }
 
@@ -183,8 +197,8 @@ struct FormatToInteger {
   }
 };
 
-// Converts as many elements as both vectors hold; the rest of the result is zero (CVTPD2PS) or, for an 8-byte source in an XMM register,
-// was never read.
+// Converts as many elements as both vectors hold; the rest of the result is zero (CVTPD2PS) or, for an 8-byte source in
+// an XMM register, was never read.
 template <class C, class Destination, class SourceVector>
 Destination convert_lanes(Vcpu& cpu, const SourceVector& v) {
   fp::Context context = fp::sse_context(cpu.arch.mxcsr);

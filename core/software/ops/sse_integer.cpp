@@ -39,14 +39,17 @@ struct HorizontalMinimum : Packed {
   cpu.lazy = LazyFlags::from_rflags((zero ? flags::ZF : 0) | (subset ? flags::CF : 0));
 }
 const Op* test_reg(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   set_test_flags(cpu, cpu.arch.xmm[op->dst], cpu.arch.xmm[op->src]);
   return next(cpu, op);
 }
 const Op* test_memory(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const Source s = source<16, true>(cpu, op);
-  if (s.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (s.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   set_test_flags(cpu, cpu.arch.xmm[op->dst], from_bytes<Xmm>(s.bytes));
   return finish(cpu, op, s.status);
 }
@@ -80,7 +83,8 @@ const Op* crc_from_reg(Vcpu& cpu, const Op* op) {
 template <class T>
 const Op* crc_from_memory(Vcpu& cpu, const Op* op) {
   const Loaded<T> value = load<T>(cpu, op);
-  if (value.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (value.status == MemStatus::fault) [[unlikely]]
+    return leave_with_fault(cpu, op);
   cpu.set_reg<u32>(op->dst, crc32c<T>(cpu.reg<u32>(op->dst), value.value));
   return finish(cpu, op, value.status);
 }

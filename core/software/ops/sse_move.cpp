@@ -45,7 +45,8 @@ struct PickQuads : Base {
 
 template <unsigned size, bool aligned, unsigned quad>
 const Op* store_xmm(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   return finish(cpu, op, store_bytes<size, aligned>(cpu, op, &cpu.arch.xmm[op->src].lane[quad]));
 }
 
@@ -80,7 +81,8 @@ Handler lower_high_half(const Instruction& instruction, Op& op) {
 // The top bits of the lanes, gathered into a general register.
 template <class T>
 const Op* move_mask_xmm(Vcpu& cpu, const Op* op) {
-  if (sse_blocked(cpu)) [[unlikely]] return raise_sse(cpu, op);
+  if (sse_blocked(cpu)) [[unlikely]]
+    return raise_sse(cpu, op);
   const auto x = split<T>(cpu.arch.xmm[op->src]);
   u32 mask = 0;
   for (std::size_t i = 0; i < x.size(); i++) mask |= static_cast<u32>(x[i] >> (8 * sizeof(T) - 1)) << i;
@@ -89,7 +91,8 @@ const Op* move_mask_xmm(Vcpu& cpu, const Op* op) {
 }
 
 const Op* move_mask_mmx(Vcpu& cpu, const Op* op) {
-  if (mmx_blocked(cpu)) [[unlikely]] return raise_mmx(cpu, op);
+  if (mmx_blocked(cpu)) [[unlikely]]
+    return raise_mmx(cpu, op);
   enter_mmx(cpu);
   const auto x = split<u8>(cpu.arch.fpu.significand[op->src]);
   u32 mask = 0;

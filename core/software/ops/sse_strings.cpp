@@ -8,7 +8,7 @@ namespace {
 enum class Aggregation : u8 { equal_any, ranges, equal_each, equal_ordered };
 
 struct Comparison {
-  u32 mask = 0;       // IntRes2, one bit per element
+  u32 mask = 0;  // IntRes2, one bit per element
   unsigned elements = 0;
   bool end_in_a = false;  // the string in the first operand is shorter than the register
   bool end_in_b = false;
@@ -70,7 +70,7 @@ Comparison compare_typed(const Xmm& a, unsigned length_a, const Xmm& b, unsigned
   const u32 all = (u32{1} << kElements) - 1;
   c.mask = aggregate<T>(a, length_a, b, length_b, static_cast<Aggregation>(imm >> 2 & 3));
   const unsigned polarity = imm >> 4 & 3;
-  if (polarity == 1) c.mask ^= all;                              // negated
+  if (polarity == 1) c.mask ^= all;                       // negated
   if (polarity == 3) c.mask ^= (u32{1} << length_b) - 1;  // negated where the second string is valid
   return c;
 }
@@ -98,10 +98,18 @@ void string_compare(Vcpu& cpu, const Op& op) {
   const unsigned imm = static_cast<unsigned>(op.imm & 0xff);
   Comparison c;
   switch (imm & 3) {
-    case 0: c = compare_strings<u8>(cpu, op, b, explicit_lengths); break;
-    case 1: c = compare_strings<u16>(cpu, op, b, explicit_lengths); break;
-    case 2: c = compare_strings<i8>(cpu, op, b, explicit_lengths); break;
-    case 3: c = compare_strings<i16>(cpu, op, b, explicit_lengths); break;
+    case 0:
+      c = compare_strings<u8>(cpu, op, b, explicit_lengths);
+      break;
+    case 1:
+      c = compare_strings<u16>(cpu, op, b, explicit_lengths);
+      break;
+    case 2:
+      c = compare_strings<i8>(cpu, op, b, explicit_lengths);
+      break;
+    case 3:
+      c = compare_strings<i16>(cpu, op, b, explicit_lengths);
+      break;
   }
   const bool select = (imm & 0x40) != 0;
   if constexpr (to_index) {
