@@ -13,10 +13,12 @@ u16 to_bcd(u32 value) {
 
 }  // namespace
 
+// Power-on leaves the chip undefined. Mode 3 without a count has OUT high, so that the first control word makes no edge.
 void PitChannel::reset() {
   const bool gate = gate_;
   *this = {};
   gate_ = gate;
+  mode_ = 3;
 }
 
 u64 PitChannel::elapsed(u64 tick) const {
@@ -67,7 +69,7 @@ void PitChannel::set_gate(bool high, u64 tick) {
   }
 }
 
-void PitChannel::write_control(u8 control, u64) {
+void PitChannel::write_control(u8 control) {
   const bool gate = gate_;
   *this = {};
   gate_ = gate;

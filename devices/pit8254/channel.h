@@ -12,7 +12,7 @@ class PitChannel {
  public:
   void reset();
   void set_gate(bool high, u64 tick);
-  void write_control(u8 control, u64 tick);
+  void write_control(u8 control);
   void write_count(u8 value, u64 tick);
   u8 read(u64 tick);
   void latch_count(u64 tick);

@@ -64,7 +64,7 @@ void Pit8254::write_control(u8 value) {
   } else if (static_cast<Access>((value >> 4) & 3) == Access::latch) {
     channels_[select].latch_count(tick());
   } else {
-    channels_[select].write_control(value, tick());
+    channels_[select].write_control(value);
     if (select == 0) update_irq();
   }
 }
