@@ -187,7 +187,10 @@ Result<std::unique_ptr<Board>> Board::create(const BoardConfig& config) {
 
 Machine& Board::machine() { return parts_->machine; }
 const std::string& Board::image_kind() const { return parts_->image_kind; }
-bool Board::console_listens() const { return parts_->devices.com1->can_receive(); }
+bool Board::console_listens() const {
+  const Uart16550& uart = *parts_->devices.com1;
+  return uart.wants_input() && uart.can_receive();
+}
 void Board::console_receive(u8 byte) { parts_->devices.com1->receive(byte); }
 void Board::console_receive_break() { parts_->devices.com1->receive_break(); }
 

@@ -1,11 +1,14 @@
 // 16550A UART (National Semiconductor PC16550D).
 //
-// Modelled: all registers, 16-byte receive FIFO with trigger levels and the character timeout, all five interrupt sources with their
-// priorities, loopback, break, overrun, divisor latch, the OUT2 gate that PCs put between INTRPT and the IRQ line.
+// Modelled: all registers, 16-byte receive FIFO with trigger levels and the character timeout, all five interrupt
+// sources with their priorities, loopback, break, overrun, divisor latch, the OUT2 gate that PCs put between INTRPT and
+// the IRQ line.
 //
 // Limits:
-// - Transmission takes no time: a byte is with the sink when the write returns, so THR and the transmitter are always empty, and the
-//   transmitter-empty interrupt is raised again at once after each write. The divisor only sets the length of the character timeout.
+// - Transmission takes no time: a byte is with the sink when the write returns, so THR and the transmitter are always
+// empty, and the
+//   transmitter-empty interrupt is raised again at once after each write. The divisor only sets the length of the
+//   character timeout.
 // - Received bytes arrive whenever the outside delivers them, whatever the divisor. No parity or framing errors.
 // - The modem inputs say that a terminal is there (CTS, DSR, DCD on; RI off); they change in loopback only.
 // - DMA mode (FCR bit 3) has no effect: a PC does not connect RXRDY and TXRDY.
@@ -28,6 +31,9 @@ class Uart16550 final : public Device, public ByteTarget {
   bool can_receive() const;
   void receive(u8 byte);
   void receive_break();
+  // Whether the guest says that it wants input: it asserts RTS or takes receive interrupts. A sender that waits for
+  // this loses nothing to a driver that is not up yet.
+  bool wants_input() const { return !loopback() && ((mcr_ & uart::kMcrRts) || (ier_ & uart::kIerReceived)); }
 
   std::string_view name() const override { return name_; }
   void reset() override;
@@ -74,10 +80,10 @@ class Uart16550 final : public Device, public ByteTarget {
   u8 msr_delta_ = 0;
   u16 divisor_ = 0;
   bool overrun_ = false;
-  bool break_seen_ = false;   // BI: the character at the top was a break, until LSR is read
-  bool timeout_ = false;      // character timeout interrupt pending
+  bool break_seen_ = false;      // BI: the character at the top was a break, until LSR is read
+  bool timeout_ = false;         // character timeout interrupt pending
   bool transmit_empty_ = false;  // transmitter-empty interrupt pending
-  u64 ignored_ = 0;           // a diagnostic, not machine state
+  u64 ignored_ = 0;              // a diagnostic, not machine state
 };
 
 }  // namespace rondo::devices
