@@ -101,34 +101,31 @@ constexpr AluResult<T> alu_rcr(T a, unsigned count, LazyFlags before) {
   return {r, detail::rotate_flags(before, cf, detail::top_bit(r) ^ (static_cast<u64>(r) >> (kWidth<T> - 2) & 1))};
 }
 
-// Shifts `fill` in from the right. 16-bit counts above 16 are undefined: the silicon shifts a:fill:fill.
+// Shifts `fill` in from the right. 16-bit counts above 16 are undefined: the silicon shifts a:fill:fill. CF and OF are those of shifting `a` alone.
 template <class T>
 constexpr AluResult<T> alu_shld(T a, T fill, unsigned count) {
   T r;
-  u64 cf;
   if constexpr (sizeof(T) == 2) {
     const u64 wide = static_cast<u64>(a) << 32 | static_cast<u64>(fill) << 16 | fill;
     r = static_cast<T>(wide << count >> 32);
-    cf = wide << count >> 48 & 1;
   } else {
     r = a << count | fill >> (kWidth<T> - count);
-    cf = static_cast<u64>(a >> (kWidth<T> - count)) & 1;
   }
-  return {r, detail::shift_flags(r, cf, detail::top_bit(r) ^ cf)};
+  LazyFlags f = alu_shl(a, count).flags;
+  f.result = detail::sign_extend(r);
+  return {r, f};
 }
 
 template <class T>
 constexpr AluResult<T> alu_shrd(T a, T fill, unsigned count) {
   T r;
-  u64 cf;
   if constexpr (sizeof(T) == 2) {
     const u64 wide = static_cast<u64>(fill) << 32 | static_cast<u64>(fill) << 16 | a;
     r = static_cast<T>(wide >> count);
-    cf = wide >> (count - 1) & 1;
   } else {
     r = a >> count | fill << (kWidth<T> - count);
-    cf = static_cast<u64>(a >> (count - 1)) & 1;
   }
+  const u64 cf = static_cast<u64>(a) >> (count - 1) & 1;
   return {r, detail::shift_flags(r, cf, detail::top_bit(r) ^ (static_cast<u64>(r) >> (kWidth<T> - 2) & 1))};
 }
 
