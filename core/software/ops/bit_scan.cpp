@@ -1,4 +1,4 @@
-// BSF, BSR, POPCNT, CRC32.
+// BSF, BSR, POPCNT.
 #include "core/software/ops/alu_forms.h"
 #include "core/software/ops/bit_math.h"
 
@@ -44,15 +44,6 @@ const Op* popcnt(Vcpu& cpu, const Op* op) {
   return finish(cpu, op, v.status);
 }
 
-// The destination is 32 bits, zero-extended, whatever the source is.
-template <class T, class Source>
-const Op* crc32(Vcpu& cpu, const Op* op) {
-  const Loaded<T> v = Source::template get<T>(cpu, op);
-  if (v.status == MemStatus::fault) return leave_with_fault(cpu, op);
-  cpu.set_reg<u32>(op->dst, alu_crc32(cpu.reg<u32>(op->dst), v.value));
-  return finish(cpu, op, v.status);
-}
-
 // Whether the source is in memory. The form must be rr or rm.
 std::optional<bool> memory_source(const Instruction& instruction, Op& op) {
   const std::optional<Form> form = two_operand_form(instruction, op);
@@ -89,16 +80,6 @@ Handler lower<Operation::POPCNT>(const Instruction& instruction, Op& op, LowerCo
   const unsigned bytes = instruction.operand_bytes;
   return *memory ? by_size(bytes, nullptr, &popcnt<u16, FromMemory>, &popcnt<u32, FromMemory>, &popcnt<u64, FromMemory>)
                  : by_size(bytes, nullptr, &popcnt<u16, FromRegister>, &popcnt<u32, FromRegister>, &popcnt<u64, FromRegister>);
-}
-
-template <>
-Handler lower<Operation::CRC32>(const Instruction& instruction, Op& op, LowerContext&) {
-  const std::optional<bool> memory = memory_source(instruction, op);
-  if (!memory) return nullptr;
-  const unsigned bytes = instruction.operands[1].size_bytes;
-  return *memory ? by_size(bytes, &crc32<u8, FromMemory>, &crc32<u16, FromMemory>, &crc32<u32, FromMemory>, &crc32<u64, FromMemory>)
-                 : by_size(bytes, &crc32<u8, FromRegister>, &crc32<u16, FromRegister>, &crc32<u32, FromRegister>,
-                           &crc32<u64, FromRegister>);
 }
 
 }  // namespace rondo::software
