@@ -76,8 +76,11 @@ Ext80 fyl2x(const Unpacked& y, const Unpacked& x, Context& context) {
   const bool sign = y.sign != negative_log;
   if (x.kind == Class::zero || x.kind == Class::infinity) {
     if (y.kind == Class::zero) return invalid(context);
-    if (y.denormal) context.raise(kDenormal);
-    if (x.kind == Class::zero && y.kind == Class::finite) context.raise(kDivideByZero);
+    if (x.kind == Class::zero) {
+      if (y.kind == Class::finite) context.raise(kDivideByZero);  // takes precedence over #D
+    } else if (y.denormal) {
+      context.raise(kDenormal);
+    }
     return infinity<F>(sign);
   }
   if (y.kind == Class::infinity) {
@@ -87,9 +90,12 @@ Ext80 fyl2x(const Unpacked& y, const Unpacked& x, Context& context) {
   }
   if (x.denormal || y.denormal) context.raise(kDenormal);
   if (y.kind == Class::zero || equals_one(x)) return zero<F>(sign);
-  if (x.significand == u64{1} << 63) {  // a power of two: the product with the integer logarithm is exact
+  if (x.significand == u64{1} << 63) {
+    // A power of two: the product with the integer logarithm is exact, but the silicon reports #P (and #U) even so.
     const u32 magnitude = static_cast<u32>(x.exponent < 0 ? -x.exponent : x.exponent);
-    return round_pack<F>(normalize(sign, y.exponent + 64, u128{y.significand} * magnitude), context);
+    const Wide product = normalize(sign, y.exponent + 64, u128{y.significand} * magnitude);
+    context.raise(product.exponent < F::emin ? kInexact | kUnderflow : kInexact);
+    return round_pack<F>(product, context);
   }
   return round_pack<F>((Real::from(y) * log2(Real::from(x))).inexact(), context);
 }

@@ -50,7 +50,7 @@ Real cos_series(const Real& r) {
   const Real square = r * r;
   const Real unit = Real::integer(1);
   Real sum = unit;
-  for (u32 n = 33; n >= 1; n -= 2) sum = unit - square * sum / (n * (n + 1));
+  for (u32 n = 34; n > 0; n -= 2) sum = unit - square * sum / ((n - 1) * n);
   return sum;
 }
 
@@ -140,6 +140,8 @@ Ext80 fptan(const Unpacked& x, Context& context) {
   Ext80 result;
   if (!ordinary(x, zero<F>(x.sign), result, context)) return result;
   const Reduced r = reduce(x);
+  // Below 2^-64 the quotient of the series is the angle itself; the tangent lies above it.
+  if (r.angle.exponent < -64) return round_value(r.angle + r.angle * r.angle * r.angle / 3, context);
   return round_value(sin_of(r) / cos_of(r), context);
 }
 
