@@ -13,7 +13,8 @@ u64 overflows(u64 ticks) { return ticks >> (kTimerBits - 1); }
 
 }  // namespace
 
-AcpiPm::AcpiPm(Clock& clock, InterruptLine& sci, MachineControl& machine) : clock_(clock), sci_(sci), machine_(machine) {
+AcpiPm::AcpiPm(Clock& clock, InterruptLine& sci, MachineControl& machine)
+    : clock_(clock), sci_(sci), machine_(machine) {
   overflow_timer_ = clock_.add_timer("acpi_pm timer overflow", [this] { update(); });
   reset();
 }

@@ -1,9 +1,11 @@
-// ACPI fixed hardware (ACPI Specification 6.4, 4.8): PM1a event and control registers, the power management timer, the SCI.
+// ACPI fixed hardware (ACPI Specification 6.4, 4.8): PM1a event and control registers, the power management timer, the
+// SCI.
 //
-// Modelled: the 32-bit PM timer at 3.579545 MHz with its overflow event, the fixed power button, S5 by SLP_TYP and SLP_EN.
+// Modelled: the 32-bit PM timer at 3.579545 MHz with its overflow event, the fixed power button, S5 by SLP_TYP and
+// SLP_EN.
 //
-// Limits: always in ACPI mode (SCI_EN reads 1; there is no SMI command port); no other sleep states, no general-purpose events, no RTC wake
-// event; the global lock's status is never set, because no firmware takes the lock.
+// Limits: always in ACPI mode (SCI_EN reads 1; there is no SMI command port); no other sleep states, no general-purpose
+// events, no RTC wake event; the global lock's status is never set, because no firmware takes the lock.
 #pragma once
 
 #include "core/device.h"
@@ -40,11 +42,11 @@ class AcpiPm final : public Device, public ByteTarget {
   InterruptLine& sci_;
   MachineControl& machine_;
   TimerId overflow_timer_;
-  u16 events_ = 0;               // PM1 status but for the timer event, which is computed
-  u64 timer_event_since_ = 0;    // timer overflows after this tick count
+  u16 events_ = 0;             // PM1 status but for the timer event, which is computed
+  u64 timer_event_since_ = 0;  // timer overflows after this tick count
   u16 enable_ = 0;
   u16 control_ = 0;
-  u64 ignored_ = 0;              // a diagnostic, not machine state
+  u64 ignored_ = 0;  // a diagnostic, not machine state
 };
 
 }  // namespace rondo::devices

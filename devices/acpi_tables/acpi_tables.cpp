@@ -59,14 +59,17 @@ class Table {
   void no_address() { zeros(12); }
 
   u64 size() const { return bytes_.size(); }
-  void overwrite(u64 at, std::string_view value) { std::copy(value.begin(), value.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(at)); }
+  void overwrite(u64 at, std::string_view value) {
+    std::copy(value.begin(), value.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
   void overwrite_u32(u64 at, u32 value) {
     for (unsigned i = 0; i < 4; ++i) bytes_.at(at + i) = static_cast<u8>(value >> (8 * i));
   }
   // Makes the first `length` bytes add up to zero.
   void checksum(u64 at, u64 length) {
     bytes_.at(at) = 0;
-    const u8 sum = std::accumulate(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(length), u8{0}, [](u8 a, u8 b) { return static_cast<u8>(a + b); });
+    const u8 sum = std::accumulate(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(length), u8{0},
+                                   [](u8 a, u8 b) { return static_cast<u8>(a + b); });
     bytes_.at(at) = static_cast<u8>(-sum);
   }
   std::vector<u8> seal() && {
@@ -110,38 +113,39 @@ std::vector<u8> fadt(GuestPhys facs_at, GuestPhys dsdt_at) {
   t.u8_(0);
   t.u8_(kProfileDesktop);
   t.u16_(kIrqSci);
-  t.u32_(0);                         // no SMI command port: always in ACPI mode
-  t.zeros(4);                        // ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT
+  t.u32_(0);   // no SMI command port: always in ACPI mode
+  t.zeros(4);  // ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT
   t.u32_(kAcpiPmPort + acpi::kPm1Status);
   t.u32_(0);
   t.u32_(kAcpiPmPort + acpi::kPm1Control);
   t.u32_(0);
   t.u32_(0);
   t.u32_(kAcpiPmPort + acpi::kPmTimer);
-  t.zeros(8);                        // no general-purpose events
-  t.u8_(4);                          // PM1_EVT_LEN
-  t.u8_(2);                          // PM1_CNT_LEN
+  t.zeros(8);  // no general-purpose events
+  t.u8_(4);    // PM1_EVT_LEN
+  t.u8_(2);    // PM1_CNT_LEN
   t.u8_(0);
-  t.u8_(4);                          // PM_TMR_LEN
-  t.zeros(3);                        // GPE0, GPE1
-  t.u8_(0);                          // CST_CNT
+  t.u8_(4);    // PM_TMR_LEN
+  t.zeros(3);  // GPE0, GPE1
+  t.u8_(0);    // CST_CNT
   t.u16_(kNoC2);
   t.u16_(kNoC3);
-  t.zeros(4);                        // FLUSH_SIZE and _STRIDE: WBINVD works
-  t.u8_(0);                          // DUTY_OFFSET
-  t.u8_(0);                          // DUTY_WIDTH
-  t.u8_(0);                          // DAY_ALRM
-  t.u8_(0);                          // MON_ALRM
+  t.zeros(4);  // FLUSH_SIZE and _STRIDE: WBINVD works
+  t.u8_(0);    // DUTY_OFFSET
+  t.u8_(0);    // DUTY_WIDTH
+  t.u8_(0);    // DAY_ALRM
+  t.u8_(0);    // MON_ALRM
   t.u8_(rtc::kCentury);
-  // There is an 8042 for the reset, but nothing is plugged into it: saying that there is none spares the guest the search.
+  // There is an 8042 for the reset, but nothing is plugged into it: saying that there is none spares the guest the
+  // search.
   t.u16_(kLegacyDevices | kNoVga);
   t.u8_(0);
   t.u32_(kWbinvd | kProcC1 | kNoSleepButton | kNoRtcWake | kTimer32 | kResetRegister);
   t.ports(kResetControlPort, 1, kAccessByte);
   t.u8_(reset_control::kAcpiResetValue);
-  t.u16_(0);                         // ARM boot flags
-  t.u8_(4);                          // minor version: 6.4
-  t.u64_(0);                         // X_FIRMWARE_CTRL: the 32-bit field is used
+  t.u16_(0);  // ARM boot flags
+  t.u8_(4);   // minor version: 6.4
+  t.u64_(0);  // X_FIRMWARE_CTRL: the 32-bit field is used
   t.u64_(dsdt_at.value);
   t.ports(kAcpiPmPort + acpi::kPm1Status, 4, kAccessWord);
   t.no_address();
@@ -149,11 +153,11 @@ std::vector<u8> fadt(GuestPhys facs_at, GuestPhys dsdt_at) {
   t.no_address();
   t.no_address();
   t.ports(kAcpiPmPort + acpi::kPmTimer, 4, kAccessDword);
-  t.no_address();                    // GPE0
-  t.no_address();                    // GPE1
-  t.no_address();                    // SLEEP_CONTROL, SLEEP_STATUS: of hardware-reduced platforms
+  t.no_address();  // GPE0
+  t.no_address();  // GPE1
+  t.no_address();  // SLEEP_CONTROL, SLEEP_STATUS: of hardware-reduced platforms
   t.no_address();
-  t.u64_(0);                         // hypervisor vendor identity
+  t.u64_(0);  // hypervisor vendor identity
   return std::move(t).seal();
 }
 
@@ -183,14 +187,14 @@ std::vector<u8> madt(const AcpiTablesConfig& config) {
   t.u8_(config.ioapic_id);
   t.u8_(0);
   t.u32_(static_cast<u32>(kIoApicAddress));
-  t.u32_(0);                     // its pins are GSI 0 and up
+  t.u32_(0);  // its pins are GSI 0 and up
   interrupt_override(t, kIrqPit, kGsiPit, 0);
   interrupt_override(t, kIrqSci, kIrqSci, kActiveHigh | kLevelTriggered);
   t.u8_(kMadtLocalNmi);
   t.u8_(6);
   t.u8_(kAllProcessors);
   t.u16_(0);
-  t.u8_(1);                      // LINT1
+  t.u8_(1);  // LINT1
   return std::move(t).seal();
 }
 

@@ -1,7 +1,8 @@
-// The platform's ACPI tables (ACPI Specification 6.4): RSDP, RSDT, XSDT, FADT, FACS, MADT and the DSDT compiled from dsdt.asl.
+// The platform's ACPI tables (ACPI Specification 6.4): RSDP, RSDT, XSDT, FADT, FACS, MADT and the DSDT compiled from
+// dsdt.asl.
 //
-// They describe the board of devices/README.md with the addresses of wiring/platform_map.h. The boot code places the blobs in RAM and
-// reserves the area in the memory map.
+// They describe the board of devices/README.md with the addresses of wiring/platform_map.h. The boot code places the
+// blobs in RAM and reserves the area in the memory map.
 #pragma once
 
 #include <vector>
@@ -21,7 +22,7 @@ struct GuestBlob {
 };
 
 struct AcpiTablesConfig {
-  unsigned cpus = 1;   // local APIC IDs 0..cpus-1, at most 255
+  unsigned cpus = 1;  // local APIC IDs 0..cpus-1, at most 255
   u8 ioapic_id = 0;
 };
 

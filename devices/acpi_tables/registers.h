@@ -5,10 +5,10 @@
 
 namespace rondo::devices::acpi_tables {
 
-inline constexpr u64 kHeaderBytes = 36;         // table 5.4
-inline constexpr u64 kHeaderLength = 4;         // offset of the length
+inline constexpr u64 kHeaderBytes = 36;  // table 5.4
+inline constexpr u64 kHeaderLength = 4;  // offset of the length
 inline constexpr u64 kHeaderChecksum = 9;
-inline constexpr u64 kHeaderCreator = 28;       // creator ID and revision: 8 bytes
+inline constexpr u64 kHeaderCreator = 28;  // creator ID and revision: 8 bytes
 
 // FADT flags (table 5.10).
 inline constexpr u32 kWbinvd = 1u << 0;
@@ -22,8 +22,8 @@ inline constexpr u32 kResetRegister = 1u << 10;
 inline constexpr u16 kLegacyDevices = 1 << 0;
 inline constexpr u16 kNoVga = 1 << 2;
 
-inline constexpr u8 kProfileDesktop = 1;        // table 5.9
-inline constexpr u16 kNoC2 = 101;               // latencies above 100 and 1000 us mean "not supported"
+inline constexpr u8 kProfileDesktop = 1;  // table 5.9
+inline constexpr u16 kNoC2 = 101;         // latencies above 100 and 1000 us mean "not supported"
 inline constexpr u16 kNoC3 = 1001;
 
 // Generic address structure (table 5.1).

@@ -15,8 +15,8 @@ constexpr i64 kNever = INT64_MAX;
 // Seconds beyond what the registers can say (century 255), and within what calendar arithmetic can: the year 27321.
 constexpr i64 kLatest = 800'000'000'000;
 
-constexpr u8 RtcTime::* kFields[] = {&RtcTime::seconds, &RtcTime::minutes, &RtcTime::hours, &RtcTime::weekday,
-                                     &RtcTime::day,     &RtcTime::month,   &RtcTime::year,  &RtcTime::century};
+constexpr u8 RtcTime::*kFields[] = {&RtcTime::seconds, &RtcTime::minutes, &RtcTime::hours, &RtcTime::weekday,
+                                    &RtcTime::day,     &RtcTime::month,   &RtcTime::year,  &RtcTime::century};
 constexpr u8 kFieldIndex[] = {kSeconds, kMinutes, kHours, kWeekday, kDay, kMonth, kYear, kCentury};
 
 }  // namespace
@@ -40,7 +40,9 @@ void CmosRtc::reset() {
   update();
 }
 
-bool CmosRtc::is_time(u8 index) { return std::find(std::begin(kFieldIndex), std::end(kFieldIndex), index) != std::end(kFieldIndex); }
+bool CmosRtc::is_time(u8 index) {
+  return std::find(std::begin(kFieldIndex), std::end(kFieldIndex), index) != std::end(kFieldIndex);
+}
 
 // The number of the second that `at` lies in.
 i64 CmosRtc::seconds_at(u64 at) const {
@@ -53,7 +55,8 @@ u64 CmosRtc::crystal_ticks(u64 at) const {
   return ns >= 0 ? ticks_at(static_cast<u64>(ns), kCrystalHz) : 0;
 }
 
-// The period of the periodic interrupt in crystal ticks, 0 if there is none (table 5). All divide a second, so both share one origin.
+// The period of the periodic interrupt in crystal ticks, 0 if there is none (table 5). All divide a second, so both
+// share one origin.
 u64 CmosRtc::periodic_ticks() const {
   const unsigned rate = register_a() & kRateMask;
   if (rate == 0 || !divider_running()) return 0;
@@ -68,7 +71,8 @@ i64 CmosRtc::next_alarm(i64 after) const {
     if ((value & kAlarmDontCare) == kAlarmDontCare) return std::nullopt;
     return index == kHoursAlarm ? f.decode_hours(value) : f.decode(value);
   };
-  const std::optional<unsigned> hour = wanted(kHoursAlarm), minute = wanted(kMinutesAlarm), second = wanted(kSecondsAlarm);
+  const std::optional<unsigned> hour = wanted(kHoursAlarm), minute = wanted(kMinutesAlarm),
+                                second = wanted(kSecondsAlarm);
   if (hour.value_or(0) > 23 || minute.value_or(0) > 59 || second.value_or(0) > 59) return kNever;
   for (i64 t = after + 1; t <= after + 2 * 86400;) {
     const i64 of_day = ((t % 86400) + 86400) % 86400;
@@ -130,7 +134,8 @@ void CmosRtc::write_time(u8 index, u8 value) {
 u8 CmosRtc::flags() const {
   const u64 now = clock_.now().value;
   u8 value = flags_;
-  if (const u64 period = periodic_ticks(); period != 0 && crystal_ticks(now) / period > crystal_ticks(flags_since_) / period) {
+  if (const u64 period = periodic_ticks();
+      period != 0 && crystal_ticks(now) / period > crystal_ticks(flags_since_) / period) {
     value |= kPeriodicEnable;
   }
   if (running()) {
@@ -160,7 +165,9 @@ void CmosRtc::update() {
     consider(second_start_ + time_of_tick((crystal_ticks(now) / period + 1) * period, kCrystalHz));
   }
   if (running()) {
-    const auto start_of = [&](i64 second) { return second_start_ + static_cast<u64>(second - base_seconds_) * kNsPerSecond; };
+    const auto start_of = [&](i64 second) {
+      return second_start_ + static_cast<u64>(second - base_seconds_) * kNsPerSecond;
+    };
     const i64 current = seconds_at(now);
     if (enables & kUpdateEnable) consider(start_of(current + 1));
     if (enables & kAlarmEnable) {
@@ -201,11 +208,17 @@ void CmosRtc::write_byte(u64 offset, u8 value) {
 
 void CmosRtc::write_data(u8 value) {
   switch (index_) {
-    case kA: write_a(value); return;
-    case kB: write_b(value); return;
+    case kA:
+      write_a(value);
+      return;
+    case kB:
+      write_b(value);
+      return;
     case kC:
-    case kD: return;  // read-only
-    default: break;
+    case kD:
+      return;  // read-only
+    default:
+      break;
   }
   if (is_time(index_)) {
     write_time(index_, value);

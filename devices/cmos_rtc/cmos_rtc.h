@@ -1,11 +1,12 @@
 // Real-time clock and CMOS RAM of a PC (Motorola MC146818A; ports 0x70 and 0x71).
 //
-// Modelled: time of day from a configured start, advanced by virtual time; BCD and binary, 12 and 24 hours, day of the week, century
-// byte (0x32); SET, divider control, UIP; periodic, alarm and update-ended interrupts; CMOS RAM. The clock has a battery: reset leaves the time.
+// Modelled: time of day from a configured start, advanced by virtual time; BCD and binary, 12 and 24 hours, day of the
+// week, century byte (0x32); SET, divider control, UIP; periodic, alarm and update-ended interrupts; CMOS RAM. The
+// clock has a battery: reset leaves the time.
 //
-// Limits: an update is instantaneous (UIP is set for 244 us before it, never during it); a time that is not one (month 13, 99 minutes) is
-// brought to a real one when the clock runs on; no daylight saving, no square wave; the NMI mask (index bit 7) is accepted and
-// has no effect; the index port reads as 0xff.
+// Limits: an update is instantaneous (UIP is set for 244 us before it, never during it); a time that is not one (month
+// 13, 99 minutes) is brought to a real one when the clock runs on; no daylight saving, no square wave; the NMI mask
+// (index bit 7) is accepted and has no effect; the index port reads as 0xff.
 #pragma once
 
 #include <array>

@@ -47,10 +47,10 @@ inline constexpr u8 kInterrupt = 0x80;
 // Register D.
 inline constexpr u8 kValid = 0x80;
 
-inline constexpr u8 kPm = 0x80;             // in the hours, 12-hour mode
+inline constexpr u8 kPm = 0x80;  // in the hours, 12-hour mode
 inline constexpr u8 kAlarmDontCare = 0xc0;
 inline constexpr u64 kCrystalHz = 32'768;
-inline constexpr u64 kUpdateWarningNs = 244'000;  // UIP is set at least this long before an update
+inline constexpr u64 kUpdateWarningNs = 244'000;    // UIP is set at least this long before an update
 inline constexpr u64 kFirstUpdateNs = 500'000'000;  // after the divider is released
 
 }  // namespace rondo::devices::rtc

@@ -1,4 +1,5 @@
-// Test exit port, compatible with QEMU's isa-debug-exit: a write of `value` ends the run; the process's status becomes (value << 1) | 1.
+// Test exit port, compatible with QEMU's isa-debug-exit: a write of `value` ends the run; the process's status becomes
+// (value << 1) | 1.
 //
 // Reads give 0. It has no state.
 #pragma once

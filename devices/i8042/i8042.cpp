@@ -38,15 +38,26 @@ void I8042::write_data(u64, u8 value) {
   pending_ = 0;
   if ((command & 0xe0) == kWriteMemory) {
     memory_[command & kMemoryMask] = value;
-    if ((command & kMemoryMask) == 0) status_ = static_cast<u8>((status_ & ~kStatusSystemFlag) | (value & kCommandSystemFlag));
+    if ((command & kMemoryMask) == 0)
+      status_ = static_cast<u8>((status_ & ~kStatusSystemFlag) | (value & kCommandSystemFlag));
     return;
   }
   switch (command) {
-    case kWriteOutputPort: write_output_port(value); break;
-    case kWriteFirstOutput: respond(value); break;
-    case kWriteSecondOutput: respond(value, kStatusAuxiliary); break;
-    case kWriteSecond: respond(kNoDevice, kStatusAuxiliary | kStatusTimeout); break;
-    default: respond(kNoDevice, kStatusTimeout); break;  // a byte for the keyboard, which is not there
+    case kWriteOutputPort:
+      write_output_port(value);
+      break;
+    case kWriteFirstOutput:
+      respond(value);
+      break;
+    case kWriteSecondOutput:
+      respond(value, kStatusAuxiliary);
+      break;
+    case kWriteSecond:
+      respond(kNoDevice, kStatusAuxiliary | kStatusTimeout);
+      break;
+    default:
+      respond(kNoDevice, kStatusTimeout);
+      break;  // a byte for the keyboard, which is not there
   }
 }
 
@@ -66,22 +77,38 @@ void I8042::write_command(u64, u8 value) {
     return;
   }
   switch (value) {
-    case kDisableFirst: memory_[0] |= kCommandDisableFirst; break;
-    case kEnableFirst: memory_[0] &= static_cast<u8>(~kCommandDisableFirst); break;
-    case kDisableSecond: memory_[0] |= kCommandDisableSecond; break;
-    case kEnableSecond: memory_[0] &= static_cast<u8>(~kCommandDisableSecond); break;
+    case kDisableFirst:
+      memory_[0] |= kCommandDisableFirst;
+      break;
+    case kEnableFirst:
+      memory_[0] &= static_cast<u8>(~kCommandDisableFirst);
+      break;
+    case kDisableSecond:
+      memory_[0] |= kCommandDisableSecond;
+      break;
+    case kEnableSecond:
+      memory_[0] &= static_cast<u8>(~kCommandDisableSecond);
+      break;
     case kSelfTest:
       status_ |= kStatusSystemFlag;
       respond(kSelfTestPassed);
       break;
     case kTestFirst:
-    case kTestSecond: respond(kPortTestPassed); break;
-    case kReadOutputPort: respond(output_port_); break;
+    case kTestSecond:
+      respond(kPortTestPassed);
+      break;
+    case kReadOutputPort:
+      respond(output_port_);
+      break;
     case kWriteOutputPort:
     case kWriteFirstOutput:
     case kWriteSecondOutput:
-    case kWriteSecond: pending_ = value; break;
-    default: ++ignored_; break;
+    case kWriteSecond:
+      pending_ = value;
+      break;
+    default:
+      ++ignored_;
+      break;
   }
 }
 

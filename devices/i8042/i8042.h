@@ -1,10 +1,11 @@
 // Keyboard controller (Intel 8042 as in the IBM PC/AT, ports 0x60 and 0x64).
 //
-// Modelled: status, command byte and memory, self-test, port tests, output port, reset by command 0xFE and by output port bit 0.
+// Modelled: status, command byte and memory, self-test, port tests, output port, reset by command 0xFE and by output
+// port bit 0.
 //
-// Limits: nothing is plugged into either port: a byte sent there is answered with 0xFE and the timeout bit. It therefore raises no
-// interrupts and has no lines. A20 is always on; its bit can be set and read. The FADT says that there is no 8042, so that guests
-// do not look for a keyboard; they still find it for the reset.
+// Limits: nothing is plugged into either port: a byte sent there is answered with 0xFE and the timeout bit. It
+// therefore raises no interrupts and has no lines. A20 is always on; its bit can be set and read. The FADT says that
+// there is no 8042, so that guests do not look for a keyboard; they still find it for the reset.
 #pragma once
 
 #include <array>
@@ -41,10 +42,10 @@ class I8042 final : public Device {
   ByteWindow<I8042> command_port_{*this, &I8042::read_status, &I8042::write_command};
   std::array<u8, i8042::kMemoryMask + 1> memory_{};  // byte 0 is the command byte
   u8 status_ = 0;
-  u8 output_ = 0;        // the output buffer
+  u8 output_ = 0;  // the output buffer
   u8 output_port_ = 0;
-  u8 pending_ = 0;       // the command whose data byte comes next on the data port; 0: none
-  u64 ignored_ = 0;      // a diagnostic, not machine state
+  u8 pending_ = 0;   // the command whose data byte comes next on the data port; 0: none
+  u64 ignored_ = 0;  // a diagnostic, not machine state
 };
 
 }  // namespace rondo::devices

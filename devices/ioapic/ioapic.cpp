@@ -59,9 +59,12 @@ void IoApic::end_of_interrupt(u8 vector) {
 u32 IoApic::read_register() {
   switch (select_) {
     case kId:
-    case kArbitration: return static_cast<u32>(id_) << kIdShift;
-    case kVersion: return kVersionValue;
-    default: break;
+    case kArbitration:
+      return static_cast<u32>(id_) << kIdShift;
+    case kVersion:
+      return kVersionValue;
+    default:
+      break;
   }
   const unsigned index = select_ - kFirstEntry;
   if (select_ < kFirstEntry || index >= 2 * kPins) {

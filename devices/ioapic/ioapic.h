@@ -1,10 +1,12 @@
 // I/O APIC (Intel 82093AA; version 0x20 with an EOI register as in Intel ICH9).
 //
-// Modelled: 24 redirection entries, edge and level triggering, mask, remote IRR, all delivery modes that local APICs accept, physical and
-// logical destinations, EOI by broadcast and by register. An edge on a masked pin is lost (82093AA 3.2.4).
+// Modelled: 24 redirection entries, edge and level triggering, mask, remote IRR, all delivery modes that local APICs
+// accept, physical and logical destinations, EOI by broadcast and by register. An edge on a masked pin is lost
+// (82093AA 3.2.4).
 //
-// Limits: pins carry "asserted" or not, so the polarity bit is kept but has no effect (the ACPI tables say which polarity the wiring
-// stands for). Delivery takes no time: the delivery status reads 0. Only 32-bit accesses to the three registers are answered.
+// Limits: pins carry "asserted" or not, so the polarity bit is kept but has no effect (the ACPI tables say which
+// polarity the wiring stands for). Delivery takes no time: the delivery status reads 0. Only 32-bit accesses to the
+// three registers are answered.
 #pragma once
 
 #include <array>

@@ -120,10 +120,18 @@ void LocalApic::error(u32 bit) {
 void LocalApic::deliver_local(u32 entry) {
   if (entry & kLvtMasked) return;
   switch (mode_of(entry)) {
-    case DeliveryMode::fixed: accept(static_cast<u8>(entry), false); break;
-    case DeliveryMode::nmi: raise_nmi(); break;
-    case DeliveryMode::ext_int: update(); break;
-    default: ++ignored_; break;
+    case DeliveryMode::fixed:
+      accept(static_cast<u8>(entry), false);
+      break;
+    case DeliveryMode::nmi:
+      raise_nmi();
+      break;
+    case DeliveryMode::ext_int:
+      update();
+      break;
+    default:
+      ++ignored_;
+      break;
   }
 }
 
@@ -191,8 +199,12 @@ void LocalApic::receive(const ApicMessage& message) {
     case DeliveryMode::lowest_priority:
       if (software_enabled()) accept(message.vector, message.level);
       break;
-    case DeliveryMode::nmi: raise_nmi(); break;
-    default: ++ignored_; break;
+    case DeliveryMode::nmi:
+      raise_nmi();
+      break;
+    default:
+      ++ignored_;
+      break;
   }
 }
 
@@ -210,10 +222,18 @@ void LocalApic::send_ipi(u32 low, u32 destination) {
     return;
   }
   switch (static_cast<Shorthand>((low >> kIcrShorthandShift) & 3)) {
-    case Shorthand::none: bus_.send(message); break;
-    case Shorthand::self: receive(message); break;
-    case Shorthand::all: bus_.broadcast(message, nullptr); break;
-    case Shorthand::all_but_self: bus_.broadcast(message, this); break;
+    case Shorthand::none:
+      bus_.send(message);
+      break;
+    case Shorthand::self:
+      receive(message);
+      break;
+    case Shorthand::all:
+      bus_.broadcast(message, nullptr);
+      break;
+    case Shorthand::all_but_self:
+      bus_.broadcast(message, this);
+      break;
   }
 }
 

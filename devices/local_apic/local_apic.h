@@ -1,15 +1,18 @@
 // Local APIC (SDM 3A chapter 11), one per vCPU: xAPIC (memory-mapped) and x2APIC (MSRs).
 //
-// Modelled: IRR/ISR/TMR, TPR/PPR, EOI with broadcast to I/O APICs, LVT (timer, thermal, performance, LINT0, LINT1, error), the timer in
-// all three modes, SVR with software disable, ESR, ICR with shorthands, self-IPI, physical and logical destinations (flat, cluster, x2APIC),
-// IA32_APIC_BASE with the legal mode transitions. LINT0 in ExtINT mode passes the 8259's INTR through; with the APIC disabled by
-// IA32_APIC_BASE, LINT0 and LINT1 are the processor's INTR and NMI pins.
+// Modelled: IRR/ISR/TMR, TPR/PPR, EOI with broadcast to I/O APICs, LVT (timer, thermal, performance, LINT0, LINT1,
+// error), the timer in all three modes, SVR with software disable, ESR, ICR with shorthands, self-IPI, physical and
+// logical destinations (flat, cluster, x2APIC), IA32_APIC_BASE with the legal mode transitions. LINT0 in ExtINT mode
+// passes the 8259's INTR through; with the APIC disabled by IA32_APIC_BASE, LINT0 and LINT1 are the processor's INTR
+// and NMI pins.
 //
-// Limits: the memory-mapped registers stay at 0xfee00000 (writing another base is #GP(0)); the APIC ID is read-only; INIT, start-up and
-// SMI messages are counted and ignored; nothing raises the thermal and performance entries; no EOI-broadcast suppression, no CMCI;
-// memory-mapped accesses that are not 32 bits wide and 16-byte aligned are counted and ignored.
+// Limits: the memory-mapped registers stay at 0xfee00000 (writing another base is #GP(0)); the APIC ID is read-only;
+// INIT, start-up and SMI messages are counted and ignored; nothing raises the thermal and performance entries; no
+// EOI-broadcast suppression, no CMCI; memory-mapped accesses that are not 32 bits wide and 16-byte aligned are counted
+// and ignored.
 //
-// After reset the bootstrap processor's APIC is in virtual wire mode, as firmware leaves it (MultiProcessor Specification 1.4, 3.6.2.2).
+// After reset the bootstrap processor's APIC is in virtual wire mode, as firmware leaves it (MultiProcessor
+// Specification 1.4, 3.6.2.2).
 #pragma once
 
 #include <array>
@@ -31,7 +34,11 @@ struct LocalApicConfig {
   bool virtual_wire = true;  // only with bootstrap
 };
 
-class LocalApic final : public Device, public BusTarget, public InterruptController, public ApicAgent, public InterruptInputs {
+class LocalApic final : public Device,
+                        public BusTarget,
+                        public InterruptController,
+                        public ApicAgent,
+                        public InterruptInputs {
  public:
   LocalApic(Clock& clock, ApicBus& bus, LocalApicConfig config);
 
@@ -75,7 +82,9 @@ class LocalApic final : public Device, public BusTarget, public InterruptControl
   bool software_enabled() const { return svr_ & lapic::kSvrEnable; }
   u32& lvt(u32 reg) { return lvt_[reg - lapic::kLvtTimer]; }
   u32 lvt(u32 reg) const { return lvt_[reg - lapic::kLvtTimer]; }
-  static DeliveryMode mode_of(u32 entry) { return static_cast<DeliveryMode>((entry & lapic::kLvtMode) >> lapic::kLvtModeShift); }
+  static DeliveryMode mode_of(u32 entry) {
+    return static_cast<DeliveryMode>((entry & lapic::kLvtMode) >> lapic::kLvtModeShift);
+  }
 
   void reset_registers();
   u8 processor_priority() const;
@@ -112,13 +121,13 @@ class LocalApic final : public Device, public BusTarget, public InterruptControl
   std::array<bool, 2> lint_{};  // levels
   u8 tpr_ = 0;
   u32 ldr_ = 0, dfr_ = 0, svr_ = 0;
-  u32 esr_ = 0;          // as last latched by a write
-  u32 errors_ = 0;       // since then
+  u32 esr_ = 0;     // as last latched by a write
+  u32 errors_ = 0;  // since then
   u64 icr_ = 0;
   std::array<u32, lapic::kLvtEntries> lvt_{};
   VectorSet irr_, isr_, tmr_;
-  bool intr_ = false;    // derived
-  u64 ignored_ = 0;      // a diagnostic, not machine state
+  bool intr_ = false;  // derived
+  u64 ignored_ = 0;    // a diagnostic, not machine state
 };
 
 }  // namespace rondo::devices

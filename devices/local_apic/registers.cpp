@@ -19,16 +19,34 @@ bool is_readable(u32 reg) {
   if (reg >= kIsr && reg <= kEsr) return true;
   if (reg >= kIcrLow && reg <= kCurrentCount) return true;
   switch (reg) {
-    case kId: case kVersion: case kTpr: case kApr: case kPpr: case kRrd: case kLdr: case kDfr: case kSvr: case kDivide: return true;
-    default: return false;
+    case kId:
+    case kVersion:
+    case kTpr:
+    case kApr:
+    case kPpr:
+    case kRrd:
+    case kLdr:
+    case kDfr:
+    case kSvr:
+    case kDivide:
+      return true;
+    default:
+      return false;
   }
 }
 
 // Read-only registers: writing them is ignored by the xAPIC and #GP(0) with the x2APIC.
 bool is_read_only(u32 reg) {
   switch (reg) {
-    case kId: case kVersion: case kApr: case kPpr: case kRrd: case kCurrentCount: return true;
-    default: return reg >= kIsr && reg < kEsr;
+    case kId:
+    case kVersion:
+    case kApr:
+    case kPpr:
+    case kRrd:
+    case kCurrentCount:
+      return true;
+    default:
+      return reg >= kIsr && reg < kEsr;
   }
 }
 
@@ -42,20 +60,34 @@ u32 LocalApic::read_register(u32 reg) const {
   if (reg >= kIrr && reg < kEsr) return irr_.part(reg - kIrr);
   if (is_lvt(reg)) return lvt(reg);
   switch (reg) {
-    case kId: return x2apic() ? config_.id : config_.id << 24;
-    case kVersion: return kVersionValue;
-    case kTpr: return tpr_;
-    case kPpr: return processor_priority();
-    case kLdr: return ldr_;
-    case kDfr: return dfr_;
-    case kSvr: return svr_;
-    case kEsr: return esr_;
-    case kIcrLow: return static_cast<u32>(icr_);
-    case kIcrHigh: return static_cast<u32>(icr_ >> 32);
-    case kInitialCount: return timer_.initial_count();
-    case kCurrentCount: return timer_.current_count();
-    case kDivide: return timer_.divide();
-    default: return 0;  // APR and RRD: not in these processors
+    case kId:
+      return x2apic() ? config_.id : config_.id << 24;
+    case kVersion:
+      return kVersionValue;
+    case kTpr:
+      return tpr_;
+    case kPpr:
+      return processor_priority();
+    case kLdr:
+      return ldr_;
+    case kDfr:
+      return dfr_;
+    case kSvr:
+      return svr_;
+    case kEsr:
+      return esr_;
+    case kIcrLow:
+      return static_cast<u32>(icr_);
+    case kIcrHigh:
+      return static_cast<u32>(icr_ >> 32);
+    case kInitialCount:
+      return timer_.initial_count();
+    case kCurrentCount:
+      return timer_.current_count();
+    case kDivide:
+      return timer_.divide();
+    default:
+      return 0;  // APR and RRD: not in these processors
   }
 }
 
@@ -66,10 +98,18 @@ void LocalApic::write_register(u32 reg, u32 value) {
       tpr_ = static_cast<u8>(value);
       update();
       break;
-    case kEoi: end_of_interrupt(); break;
-    case kLdr: ldr_ = value & 0xff000000; break;
-    case kDfr: dfr_ = value | 0x0fffffff; break;
-    case kSvr: write_svr(value); break;
+    case kEoi:
+      end_of_interrupt();
+      break;
+    case kLdr:
+      ldr_ = value & 0xff000000;
+      break;
+    case kDfr:
+      dfr_ = value | 0x0fffffff;
+      break;
+    case kSvr:
+      write_svr(value);
+      break;
     case kEsr:
       esr_ = errors_;
       errors_ = 0;
@@ -78,10 +118,18 @@ void LocalApic::write_register(u32 reg, u32 value) {
       icr_ = (icr_ & ~u64{0xffffffff}) | (value & kIcrWritable);
       send_ipi(static_cast<u32>(icr_), static_cast<u32>(icr_ >> 56));
       break;
-    case kIcrHigh: icr_ = (icr_ & 0xffffffff) | static_cast<u64>(value & 0xff000000) << 32; break;
-    case kInitialCount: timer_.write_initial_count(value); break;
-    case kDivide: timer_.write_divide(static_cast<u8>(value)); break;
-    default: ++ignored_; break;
+    case kIcrHigh:
+      icr_ = (icr_ & 0xffffffff) | static_cast<u64>(value & 0xff000000) << 32;
+      break;
+    case kInitialCount:
+      timer_.write_initial_count(value);
+      break;
+    case kDivide:
+      timer_.write_divide(static_cast<u8>(value));
+      break;
+    default:
+      ++ignored_;
+      break;
   }
 }
 

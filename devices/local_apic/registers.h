@@ -1,4 +1,5 @@
-// Registers of the local APIC (SDM 3A chapter 11). A register's number is its xAPIC offset / 16 and its x2APIC MSR - 0x800.
+// Registers of the local APIC (SDM 3A chapter 11). A register's number is its xAPIC offset / 16 and its x2APIC MSR -
+// 0x800.
 #pragma once
 
 #include "core/base/types.h"
@@ -35,7 +36,8 @@ enum Register : u32 {
 };
 inline constexpr u32 kRegisters = 0x40;
 inline constexpr unsigned kLvtEntries = 6;
-inline constexpr u32 kVersionValue = 0x14 | ((kLvtEntries - 1) << 16);  // integrated APIC, no EOI-broadcast suppression (11.4.8)
+inline constexpr u32 kVersionValue =
+    0x14 | ((kLvtEntries - 1) << 16);  // integrated APIC, no EOI-broadcast suppression (11.4.8)
 
 // MSRs.
 inline constexpr u32 kMsrApicBase = 0x1b;

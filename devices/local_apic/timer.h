@@ -50,7 +50,7 @@ class ApicTimer {
   u32 initial_count_ = 0;
   u32 base_count_ = 0;  // the count at base_time_; 0: stopped
   VirtualNs base_time_;
-  u64 deadline_ = 0;    // 0: disarmed
+  u64 deadline_ = 0;  // 0: disarmed
   u64 tsc_offset_ = 0;
 };
 

@@ -26,14 +26,16 @@ u64 all_ones(unsigned size) { return size >= 8 ? ~u64{0} : (u64{1} << (8 * size)
 
 // CONFIG_DATA answers what lies within its four bytes.
 bool is_data(u64 offset, unsigned size) {
-  return offset >= kDataPort && offset + size <= kDataPort + 4 && (size == 1 || size == 2 || size == 4) && offset % size == 0;
+  return offset >= kDataPort && offset + size <= kDataPort + 4 && (size == 1 || size == 2 || size == 4) &&
+         offset % size == 0;
 }
 
 }  // namespace
 
 u32 PciHostBridge::config_read(u8 offset, unsigned size) {
   u32 value = 0;
-  for (unsigned i = 0; i < size && offset + i < kConfigBytes; ++i) value |= static_cast<u32>(kBridgeSpace[offset + i]) << (8 * i);
+  for (unsigned i = 0; i < size && offset + i < kConfigBytes; ++i)
+    value |= static_cast<u32>(kBridgeSpace[offset + i]) << (8 * i);
   return value;
 }
 
@@ -50,7 +52,8 @@ u64 PciConfig::bus_read(u64 offset, unsigned size) {
   if (offset == kResetPort && size == 1) return reset_control_.bus_read(0, 1);
   if (is_data(offset, size)) {
     PciFunction* function = selected();
-    return function != nullptr ? function->config_read(static_cast<u8>((address_ & 0xfc) + (offset - kDataPort)), size) : all_ones(size);
+    return function != nullptr ? function->config_read(static_cast<u8>((address_ & 0xfc) + (offset - kDataPort)), size)
+                               : all_ones(size);
   }
   ++ignored_;
   return all_ones(size);

@@ -1,7 +1,8 @@
 // PCI configuration space access, mechanism #1 (PCI Local Bus Specification 3.0, 3.2.2.3), and the host bridge 0:0.0.
 //
-// Modelled: bus 0 with a host bridge without BARs or capabilities, whose registers are constant; further functions by attach(). Absent
-// functions read as all ones. Byte accesses to 0xCF9 go to the reset control register, as in Intel's chipsets.
+// Modelled: bus 0 with a host bridge without BARs or capabilities, whose registers are constant; further functions by
+// attach(). Absent functions read as all ones. Byte accesses to 0xCF9 go to the reset control register, as in Intel's
+// chipsets.
 //
 // Limits: one bus, no MMCONFIG, no interrupt routing (nothing interrupts yet).
 #pragma once

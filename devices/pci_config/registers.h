@@ -5,9 +5,9 @@
 
 namespace rondo::devices::pci {
 
-inline constexpr u64 kAddressPort = 0;   // CONFIG_ADDRESS, 32-bit accesses only
-inline constexpr u64 kResetPort = 1;     // 0xCF9, byte accesses
-inline constexpr u64 kDataPort = 4;      // CONFIG_DATA, 8, 16 and 32 bits
+inline constexpr u64 kAddressPort = 0;  // CONFIG_ADDRESS, 32-bit accesses only
+inline constexpr u64 kResetPort = 1;    // 0xCF9, byte accesses
+inline constexpr u64 kDataPort = 4;     // CONFIG_DATA, 8, 16 and 32 bits
 inline constexpr u32 kEnable = 1u << 31;
 inline constexpr u32 kAddressWritable = kEnable | 0x00fffffc;
 

@@ -21,7 +21,9 @@ void Pic8259Chip::set_input(unsigned input, bool high) {
 }
 
 // IRR.
-u8 Pic8259Chip::requested() const { return static_cast<u8>((edges_ & ~level_triggered_) | (lines_ & level_triggered_)); }
+u8 Pic8259Chip::requested() const {
+  return static_cast<u8>((edges_ & ~level_triggered_) | (lines_ & level_triggered_));
+}
 
 std::optional<unsigned> Pic8259Chip::highest(u8 inputs) const {
   for (unsigned i = 0; i < 8; ++i) {
@@ -105,26 +107,45 @@ void Pic8259Chip::write_command(u8 value) {
   // A non-specific EOI does not touch levels that special mask mode masks.
   const std::optional<unsigned> current = highest(special_mask_ ? in_service_ & static_cast<u8>(~mask_) : in_service_);
   switch (static_cast<Ocw2>(value >> 5)) {
-    case Ocw2::clear_rotate_on_auto_eoi: rotate_on_auto_eoi_ = false; break;
-    case Ocw2::set_rotate_on_auto_eoi: rotate_on_auto_eoi_ = true; break;
-    case Ocw2::non_specific_eoi: end_of_interrupt(current, false); break;
-    case Ocw2::rotate_on_non_specific_eoi: end_of_interrupt(current, true); break;
-    case Ocw2::specific_eoi: end_of_interrupt(level, false); break;
-    case Ocw2::rotate_on_specific_eoi: end_of_interrupt(level, true); break;
-    case Ocw2::set_priority: lowest_priority_ = static_cast<u8>(level); break;
-    case Ocw2::none: break;
+    case Ocw2::clear_rotate_on_auto_eoi:
+      rotate_on_auto_eoi_ = false;
+      break;
+    case Ocw2::set_rotate_on_auto_eoi:
+      rotate_on_auto_eoi_ = true;
+      break;
+    case Ocw2::non_specific_eoi:
+      end_of_interrupt(current, false);
+      break;
+    case Ocw2::rotate_on_non_specific_eoi:
+      end_of_interrupt(current, true);
+      break;
+    case Ocw2::specific_eoi:
+      end_of_interrupt(level, false);
+      break;
+    case Ocw2::rotate_on_specific_eoi:
+      end_of_interrupt(level, true);
+      break;
+    case Ocw2::set_priority:
+      lowest_priority_ = static_cast<u8>(level);
+      break;
+    case Ocw2::none:
+      break;
   }
 }
 
 void Pic8259Chip::write_data(u8 value) {
   switch (init_) {
     case Init::never:
-    case Init::done: mask_ = value; break;
+    case Init::done:
+      mask_ = value;
+      break;
     case Init::icw2:
       vector_base_ = value & kIcw2Base;
       init_ = !single_ ? Init::icw3 : needs_icw4_ ? Init::icw4 : Init::done;
       break;
-    case Init::icw3: init_ = needs_icw4_ ? Init::icw4 : Init::done; break;
+    case Init::icw3:
+      init_ = needs_icw4_ ? Init::icw4 : Init::done;
+      break;
     case Init::icw4:
       auto_eoi_ = value & kIcw4AutoEoi;
       fully_nested_ = value & kIcw4FullyNested;
@@ -134,12 +155,17 @@ void Pic8259Chip::write_data(u8 value) {
 }
 
 void Pic8259Chip::save(StateWriter& writer) const {
-  for (const u8 value : {lines_, edges_, level_triggered_, mask_, in_service_, vector_base_, lowest_priority_, static_cast<u8>(init_)}) writer.write_u8(value);
-  for (const bool flag : {single_, needs_icw4_, auto_eoi_, rotate_on_auto_eoi_, fully_nested_, special_mask_, read_isr_, poll_}) writer.write_bool(flag);
+  for (const u8 value :
+       {lines_, edges_, level_triggered_, mask_, in_service_, vector_base_, lowest_priority_, static_cast<u8>(init_)})
+    writer.write_u8(value);
+  for (const bool flag :
+       {single_, needs_icw4_, auto_eoi_, rotate_on_auto_eoi_, fully_nested_, special_mask_, read_isr_, poll_})
+    writer.write_bool(flag);
 }
 
 void Pic8259Chip::load(StateReader& reader) {
-  for (u8* field : {&lines_, &edges_, &level_triggered_, &mask_, &in_service_, &vector_base_, &lowest_priority_}) *field = reader.read_u8();
+  for (u8* field : {&lines_, &edges_, &level_triggered_, &mask_, &in_service_, &vector_base_, &lowest_priority_})
+    *field = reader.read_u8();
   const u8 init = reader.read_u8();
   if (init > static_cast<u8>(Init::done) || lowest_priority_ > 7) {
     reader.fail("saved state: pic8259 has an impossible state");
@@ -147,7 +173,9 @@ void Pic8259Chip::load(StateReader& reader) {
     return;
   }
   init_ = static_cast<Init>(init);
-  for (bool* flag : {&single_, &needs_icw4_, &auto_eoi_, &rotate_on_auto_eoi_, &fully_nested_, &special_mask_, &read_isr_, &poll_}) *flag = reader.read_bool();
+  for (bool* flag :
+       {&single_, &needs_icw4_, &auto_eoi_, &rotate_on_auto_eoi_, &fully_nested_, &special_mask_, &read_isr_, &poll_})
+    *flag = reader.read_bool();
 }
 
 }  // namespace rondo::devices

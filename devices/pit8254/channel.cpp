@@ -6,14 +6,17 @@ using namespace pit;
 
 namespace {
 
-u32 from_bcd(u16 value) { return (value >> 12) * 1000u + ((value >> 8) & 15) * 100u + ((value >> 4) & 15) * 10u + (value & 15); }
+u32 from_bcd(u16 value) {
+  return (value >> 12) * 1000u + ((value >> 8) & 15) * 100u + ((value >> 4) & 15) * 10u + (value & 15);
+}
 u16 to_bcd(u32 value) {
   return static_cast<u16>((value / 1000 % 10) << 12 | (value / 100 % 10) << 8 | (value / 10 % 10) << 4 | value % 10);
 }
 
 }  // namespace
 
-// Power-on leaves the chip undefined. Mode 3 without a count has OUT high, so that the first control word makes no edge.
+// Power-on leaves the chip undefined. Mode 3 without a count has OUT high, so that the first control word makes no
+// edge.
 void PitChannel::reset() {
   const bool gate = gate_;
   *this = {};
@@ -135,10 +138,14 @@ bool PitChannel::output(u64 tick) const {
   if (tick < cycle.origin) return true;
   const u64 passed = tick - cycle.origin;
   switch (mode_) {
-    case 1: return passed >= cycle.count;
-    case 2: return passed % cycle.count != cycle.count - 1;
-    case 3: return passed % cycle.count < (cycle.count + 1) / 2;
-    default: return passed != cycle.count;  // 4 and 5: low for one clock
+    case 1:
+      return passed >= cycle.count;
+    case 2:
+      return passed % cycle.count != cycle.count - 1;
+    case 3:
+      return passed % cycle.count < (cycle.count + 1) / 2;
+    default:
+      return passed != cycle.count;  // 4 and 5: low for one clock
   }
 }
 
@@ -208,7 +215,8 @@ u8 PitChannel::read(u64 tick) {
 void PitChannel::save(StateWriter& writer) const {
   writer.write_u8(mode_);
   writer.write_u8(static_cast<u8>(access_));
-  for (const bool flag : {bcd_, gate_, programmed_, counting_, has_next_, second_write_, second_read_, count_latched_, status_latched_}) {
+  for (const bool flag :
+       {bcd_, gate_, programmed_, counting_, has_next_, second_write_, second_read_, count_latched_, status_latched_}) {
     writer.write_bool(flag);
   }
   writer.write_u32(reload_);
@@ -225,7 +233,8 @@ void PitChannel::save(StateWriter& writer) const {
 void PitChannel::load(StateReader& reader) {
   mode_ = reader.read_u8();
   access_ = static_cast<Access>(reader.read_u8() & 3);
-  for (bool* flag : {&bcd_, &gate_, &programmed_, &counting_, &has_next_, &second_write_, &second_read_, &count_latched_, &status_latched_}) {
+  for (bool* flag : {&bcd_, &gate_, &programmed_, &counting_, &has_next_, &second_write_, &second_read_,
+                     &count_latched_, &status_latched_}) {
     *flag = reader.read_bool();
   }
   reload_ = reader.read_u32();

@@ -42,13 +42,13 @@ class PitChannel {
   bool bcd_ = false;
   pit::Access access_ = pit::Access::low_high;
   bool gate_ = true;
-  bool programmed_ = false;   // a count was written since the control word
-  bool counting_ = false;     // current_ has an origin: started, and not stopped by the gate
-  u32 reload_ = 0;            // the last count written: 1..65536
+  bool programmed_ = false;  // a count was written since the control word
+  bool counting_ = false;    // current_ has an origin: started, and not stopped by the gate
+  u32 reload_ = 0;           // the last count written: 1..65536
   Cycle current_;
-  bool has_next_ = false;     // modes 2 and 3: a new count takes over at the end of a period
+  bool has_next_ = false;  // modes 2 and 3: a new count takes over at the end of a period
   Cycle next_;
-  u64 frozen_elapsed_ = 0;    // modes 0 and 4 while the gate is low
+  u64 frozen_elapsed_ = 0;  // modes 0 and 4 while the gate is low
   u8 first_byte_ = 0;
   bool second_write_ = false;
   bool second_read_ = false;

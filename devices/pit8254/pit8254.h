@@ -1,11 +1,12 @@
 // 8254 programmable interval timer (Intel 8254) and system control port B of the PC/AT (port 0x61).
 //
-// Modelled: three counters at 1.193182 MHz in all six modes, binary and BCD, latch and read-back commands, the gate of counter 2 and its
-// output in port 0x61, the refresh toggle. Counter 0's OUT is IRQ0.
+// Modelled: three counters at 1.193182 MHz in all six modes, binary and BCD, latch and read-back commands, the gate of
+// counter 2 and its output in port 0x61, the refresh toggle. Counter 0's OUT is IRQ0.
 //
-// Limits: the IRQ line's rising edges come at the exact tick, its falls together with the next rise (nobody but an edge detector
-// listens); a new count in mode 3 takes effect at the end of a whole period; no sound; nothing counts before it is programmed;
-// gates 0 and 1 are tied high; the NMI bits of port 0x61 can be written but nothing raises these NMIs.
+// Limits: the IRQ line's rising edges come at the exact tick, its falls together with the next rise (nobody but an edge
+// detector listens); a new count in mode 3 takes effect at the end of a whole period; no sound; nothing counts before
+// it is programmed; gates 0 and 1 are tied high; the NMI bits of port 0x61 can be written but nothing raises these
+// NMIs.
 #pragma once
 
 #include <array>

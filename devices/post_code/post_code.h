@@ -1,4 +1,5 @@
-// POST code port 0x80: a byte that can be written and read back. Kernels write it for a short delay; here it takes no extra time.
+// POST code port 0x80: a byte that can be written and read back. Kernels write it for a short delay; here it takes no
+// extra time.
 #pragma once
 
 #include "core/device.h"

@@ -1,7 +1,7 @@
 // Reset control register at port 0xCF9 (Intel ICH9 RST_CNT).
 //
-// Modelled: a reset starts when RST_CPU goes from 0 to 1. Limits: hard, soft and full resets are one and the same reset.
-// The port lies among the PCI configuration ports, which pass byte accesses on to it (PciConfig).
+// Modelled: a reset starts when RST_CPU goes from 0 to 1. Limits: hard, soft and full resets are one and the same
+// reset. The port lies among the PCI configuration ports, which pass byte accesses on to it (PciConfig).
 #pragma once
 
 #include "core/device.h"

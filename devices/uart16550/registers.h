@@ -5,7 +5,17 @@
 
 namespace rondo::devices::uart {
 
-enum Register : u64 { kData = 0, kInterruptEnable = 1, kInterruptId = 2, kFifoControl = 2, kLineControl = 3, kModemControl = 4, kLineStatus = 5, kModemStatus = 6, kScratch = 7 };
+enum Register : u64 {
+  kData = 0,
+  kInterruptEnable = 1,
+  kInterruptId = 2,
+  kFifoControl = 2,
+  kLineControl = 3,
+  kModemControl = 4,
+  kLineStatus = 5,
+  kModemStatus = 6,
+  kScratch = 7
+};
 
 // Interrupt enable register (8.6.6).
 inline constexpr u8 kIerReceived = 0x01;

@@ -65,8 +65,8 @@ void Uart16550::push(Received item) {
   update_line();
 }
 
-// The timeout counts from the last character received or read while characters wait (8.4.1). It exists in FIFO mode only and is
-// armed only if it could interrupt.
+// The timeout counts from the last character received or read while characters wait (8.4.1). It exists in FIFO mode
+// only and is armed only if it could interrupt.
 void Uart16550::restart_timeout() {
   timeout_ = false;
   if (fifos_enabled() && fifo_count_ > 0 && (ier_ & kIerReceived)) {
@@ -88,7 +88,8 @@ u8 Uart16550::line_status() const {
   if (fifo_count_ > 0) status |= kLsrDataReady;
   if (overrun_) status |= kLsrOverrun;
   if (break_seen_) status |= kLsrBreak;
-  const bool error_in_fifo = std::any_of(fifo_.begin(), fifo_.begin() + fifo_count_, [](const Received& r) { return r.is_break; });
+  const bool error_in_fifo =
+      std::any_of(fifo_.begin(), fifo_.begin() + fifo_count_, [](const Received& r) { return r.is_break; });
   if (fifos_enabled() && error_in_fifo) status |= kLsrFifoError;
   return status;
 }
@@ -142,11 +143,16 @@ u8 Uart16550::read_interrupt_id() {
 u8 Uart16550::read_byte(u64 offset) {
   const bool divisor_latch = lcr_ & kLcrDivisorLatch;
   switch (offset) {
-    case kData: return divisor_latch ? static_cast<u8>(divisor_) : read_data();
-    case kInterruptEnable: return divisor_latch ? static_cast<u8>(divisor_ >> 8) : ier_;
-    case kInterruptId: return read_interrupt_id();
-    case kLineControl: return lcr_;
-    case kModemControl: return mcr_;
+    case kData:
+      return divisor_latch ? static_cast<u8>(divisor_) : read_data();
+    case kInterruptEnable:
+      return divisor_latch ? static_cast<u8>(divisor_ >> 8) : ier_;
+    case kInterruptId:
+      return read_interrupt_id();
+    case kLineControl:
+      return lcr_;
+    case kModemControl:
+      return mcr_;
     case kLineStatus: {
       const u8 status = line_status();
       overrun_ = break_seen_ = false;
@@ -159,12 +165,16 @@ u8 Uart16550::read_byte(u64 offset) {
       update_line();
       return status;
     }
-    case kScratch: return scratch_;
-    default: ++ignored_; return 0xff;
+    case kScratch:
+      return scratch_;
+    default:
+      ++ignored_;
+      return 0xff;
   }
 }
 
-// The holding register is empty again at once, which is an event of its own: the interrupt is pending after every write.
+// The holding register is empty again at once, which is an event of its own: the interrupt is pending after every
+// write.
 void Uart16550::transmit(u8 byte) {
   transmit_empty_ = true;
   if (loopback()) {
@@ -217,11 +227,21 @@ void Uart16550::write_byte(u64 offset, u8 value) {
       ier_ = value & kIerMask;
       update_line();
       break;
-    case kFifoControl: write_fifo_control(value); break;
-    case kLineControl: lcr_ = value; break;
-    case kModemControl: write_modem_control(value); break;
-    case kScratch: scratch_ = value; break;
-    default: ++ignored_; break;  // LSR and MSR are read-only but for factory tests
+    case kFifoControl:
+      write_fifo_control(value);
+      break;
+    case kLineControl:
+      lcr_ = value;
+      break;
+    case kModemControl:
+      write_modem_control(value);
+      break;
+    case kScratch:
+      scratch_ = value;
+      break;
+    default:
+      ++ignored_;
+      break;  // LSR and MSR are read-only but for factory tests
   }
 }
 

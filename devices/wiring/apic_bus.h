@@ -1,5 +1,5 @@
-// The message interface between I/O APICs and local APICs (SDM 3A 11.1, 11.11): interrupt messages one way, EOIs the other.
-// It has no state: an undelivered message is kept by its sender.
+// The message interface between I/O APICs and local APICs (SDM 3A 11.1, 11.11): interrupt messages one way, EOIs the
+// other. It has no state: an undelivered message is kept by its sender.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,16 @@
 namespace rondo::devices {
 
 // The encoding of the delivery mode field, the same in the ICR, the LVT and the I/O APIC (SDM 3A 11.5.1, 11.6.1).
-enum class DeliveryMode : u8 { fixed = 0, lowest_priority = 1, smi = 2, reserved = 3, nmi = 4, init = 5, startup = 6, ext_int = 7 };
+enum class DeliveryMode : u8 {
+  fixed = 0,
+  lowest_priority = 1,
+  smi = 2,
+  reserved = 3,
+  nmi = 4,
+  init = 5,
+  startup = 6,
+  ext_int = 7
+};
 
 struct ApicMessage {
   u8 vector = 0;

@@ -1,5 +1,6 @@
-// Fans each ISA interrupt line out to the 8259 pair and to the I/O APIC, as the wires on a PC's board do. IRQ0 arrives at I/O APIC
-// pin 2 (MADT's interrupt source override); IRQ2, the cascade, is connected to nothing. Wires have no state of their own.
+// Fans each ISA interrupt line out to the 8259 pair and to the I/O APIC, as the wires on a PC's board do. IRQ0 arrives
+// at I/O APIC pin 2 (MADT's interrupt source override); IRQ2, the cascade, is connected to nothing. Wires have no state
+// of their own.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Where the platform's devices sit and which interrupts they raise. Used by the board that maps them and by the ACPI tables that
-// describe them; a device itself knows only offsets and lines.
+// Where the platform's devices sit and which interrupts they raise. Used by the board that maps them and by the ACPI
+// tables that describe them; a device itself knows only offsets and lines.
 #pragma once
 
 #include "core/base/types.h"

@@ -1,5 +1,5 @@
-// All devices wired as a board wires them: random accesses must never do harm, and a platform restored in the middle of anything must
-// go on exactly as the one that was saved.
+// All devices wired as a board wires them: random accesses must never do harm, and a platform restored in the middle of
+// anything must go on exactly as the one that was saved.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -29,18 +29,26 @@ class Platform {
     lapic.attach_pic(pic);
     lapic.attach_cpu(pins);
     router.connect(pic, ioapic);
-    devices = {&lapic, &pic, &ioapic, &pit, &rtc, &uart0, &uart1, &i8042, &reset_control, &debug_exit, &post_code, &pci, &acpi};
+    devices = {&lapic, &pic,           &ioapic,     &pit,       &rtc, &uart0, &uart1,
+               &i8042, &reset_control, &debug_exit, &post_code, &pci, &acpi};
     struct Region {
       u64 base, length;
       BusTarget* target;
     };
-    const Region port_map[] = {{kPicMasterPort, 2, &pic.master_ports()}, {kPicSlavePort, 2, &pic.slave_ports()},
-                               {kPicElcrPort, 2, &pic.elcr_ports()},     {kPitPort, 4, &pit.timer_ports()},
-                               {kSystemControlPort, 1, &pit.system_port()}, {kI8042DataPort, 1, &i8042.data_port()},
-                               {kI8042CommandPort, 1, &i8042.command_port()}, {kRtcPort, 2, &rtc},
-                               {kPostCodePort, 1, &post_code},           {kDebugExitPort, 4, &debug_exit},
-                               {kCom1Port, 8, &uart0},                   {kCom2Port, 8, &uart1},
-                               {kPciConfigPort, 8, &pci},                {kAcpiPmPort, 12, &acpi}};
+    const Region port_map[] = {{kPicMasterPort, 2, &pic.master_ports()},
+                               {kPicSlavePort, 2, &pic.slave_ports()},
+                               {kPicElcrPort, 2, &pic.elcr_ports()},
+                               {kPitPort, 4, &pit.timer_ports()},
+                               {kSystemControlPort, 1, &pit.system_port()},
+                               {kI8042DataPort, 1, &i8042.data_port()},
+                               {kI8042CommandPort, 1, &i8042.command_port()},
+                               {kRtcPort, 2, &rtc},
+                               {kPostCodePort, 1, &post_code},
+                               {kDebugExitPort, 4, &debug_exit},
+                               {kCom1Port, 8, &uart0},
+                               {kCom2Port, 8, &uart1},
+                               {kPciConfigPort, 8, &pci},
+                               {kAcpiPmPort, 12, &acpi}};
     for (const Region& region : port_map) {
       EXPECT_TRUE(ports.map(region.base, region.length, *region.target, "region"));
       for (u64 i = 0; i < region.length; ++i) interesting_ports.push_back(region.base + i);
@@ -70,10 +78,19 @@ class Platform {
     const u64 value = random() % 3 == 0 ? u64{1} << (random() % 32) : random() % 2 == 0 ? random() % 256 : random();
     const u64 port = interesting_ports[random() % interesting_ports.size()];
     switch (random() % 12) {
-      case 0: case 1: case 2: ports.write(port, size, value); return 0;
-      case 3: case 4: return ports.read(port, size);
-      case 5: mmio.write(kLocalApicAddress + 16 * (random() % 0x41), 4, value); return 0;
-      case 6: return mmio.read(kLocalApicAddress + 4 * (random() % 0x104), random() % 8 == 0 ? 8 : 4);
+      case 0:
+      case 1:
+      case 2:
+        ports.write(port, size, value);
+        return 0;
+      case 3:
+      case 4:
+        return ports.read(port, size);
+      case 5:
+        mmio.write(kLocalApicAddress + 16 * (random() % 0x41), 4, value);
+        return 0;
+      case 6:
+        return mmio.read(kLocalApicAddress + 4 * (random() % 0x104), random() % 8 == 0 ? 8 : 4);
       case 7:
         mmio.write(kIoApicAddress, 4, random() % 0x42);
         mmio.write(kIoApicAddress + (random() % 8 == 0 ? 0x40 : 0x10), 4, value);
@@ -83,7 +100,9 @@ class Platform {
         const u32 msr = msrs[random() % 3];
         if (random() % 2 == 0) {
           const u64 base = kLocalApicAddress | (random() % 8) << 9;
-          return lapic.write_msr(msr, msr == 0x1b ? base : random() % 2 == 0 ? clock.now().value + random() % 100'000 : value);
+          return lapic.write_msr(msr, msr == 0x1b         ? base
+                                      : random() % 2 == 0 ? clock.now().value + random() % 100'000
+                                                          : value);
         }
         u64 result = 0;
         return lapic.read_msr(msr, result) ? result : 0x1234;
@@ -95,8 +114,11 @@ class Platform {
         if (uart0.can_receive()) uart0.receive(static_cast<u8>(random()));
         uart1.receive(static_cast<u8>(random()));  // whether or not there is room
         return lapic.read_cr8();
-      case 10: return lapic.intr() ? 0x100u | lapic.acknowledge() : 0;
-      default: run_for(clock, random() % 64 == 0 ? random() % 1'000'000'000 : random() % 50'000); return clock.now().value;
+      case 10:
+        return lapic.intr() ? 0x100u | lapic.acknowledge() : 0;
+      default:
+        run_for(clock, random() % 64 == 0 ? random() % 1'000'000'000 : random() % 50'000);
+        return clock.now().value;
     }
   }
 
@@ -168,7 +190,8 @@ TEST(Platform, DamagedStateIsRefusedOrHarmless) {
   const std::vector<u8> good = original.save();
   for (unsigned round = 0; round < 300; ++round) {
     std::vector<u8> bad = good;
-    for (unsigned flips = 0; flips < 1 + round % 8; ++flips) bad[random() % bad.size()] ^= static_cast<u8>(1u << (random() % 8));
+    for (unsigned flips = 0; flips < 1 + round % 8; ++flips)
+      bad[random() % bad.size()] ^= static_cast<u8>(1u << (random() % 8));
     if (round % 10 == 0) bad.resize(random() % bad.size());
     Platform victim;
     StateReader reader(bad);
@@ -206,7 +229,8 @@ TEST(Platform, ResetReturnsEveryDeviceToItsFirstState) {
 // IRQ0 of the timer reaches the processor through the 8259 pair and LINT0, as before a guest has set up the I/O APIC.
 TEST(Platform, TimerInterruptThroughThePicInVirtualWireMode) {
   Platform platform;
-  const u8 words[][2] = {{0x20, 0x11}, {0x21, 0x30}, {0x21, 0x04}, {0x21, 0x01}, {0xa0, 0x11}, {0xa1, 0x38}, {0xa1, 0x02}, {0xa1, 0x01}};
+  const u8 words[][2] = {{0x20, 0x11}, {0x21, 0x30}, {0x21, 0x04}, {0x21, 0x01},
+                         {0xa0, 0x11}, {0xa1, 0x38}, {0xa1, 0x02}, {0xa1, 0x01}};
   for (const auto& [port, value] : words) platform.ports.write(port, 1, value);
   platform.ports.write(0x43, 1, 0x34);
   platform.ports.write(0x40, 1, 0x9c);
