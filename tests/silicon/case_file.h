@@ -1,0 +1,26 @@
+// The data format of tests/silicon/cases: one failure that was found and repaired, with what the silicon did. docs/instruction-tests.md
+// describes it. Writer and reader.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "tests/silicon/scenario.h"
+
+namespace rondo::silicon {
+
+struct StoredCase {
+  std::string title;  // one line
+  std::string host;
+  Scenario scenario;
+  Outcome expected;
+  Tolerance tolerance;
+};
+
+void write_case(std::ostream& out, const StoredCase& stored);
+// All cases of a file.
+Result<std::vector<std::unique_ptr<StoredCase>>> read_cases(const std::string& path);
+
+}  // namespace rondo::silicon

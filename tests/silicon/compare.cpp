@@ -1,0 +1,106 @@
+#include "tests/silicon/compare.h"
+
+#include <fmt/format.h>
+
+#include "core/cpu/registers.h"
+
+namespace rondo::silicon {
+namespace {
+
+constexpr const char* kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                     "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+struct FlagName {
+  u64 mask;
+  const char* name;
+};
+constexpr FlagName kFlagNames[] = {{flags::CF, "CF"}, {flags::PF, "PF"}, {flags::AF, "AF"}, {flags::ZF, "ZF"}, {flags::SF, "SF"},
+                                   {flags::TF, "TF"}, {flags::IF, "IF"}, {flags::DF, "DF"}, {flags::OF, "OF"}, {flags::NT, "NT"},
+                                   {flags::AC, "AC"}, {flags::ID, "ID"}};
+
+std::string outcome_text(const Outcome& o) {
+  if (o.vector == kNoFault) return "no fault";
+  std::string text = fmt::format("vector {} error {:#x}", o.vector, o.error_code);
+  if (o.vector == kPF) text += fmt::format(" at {:#x}", o.fault_address);
+  return text;
+}
+
+// Linux reports a page fault on an address above user space as a protection violation, so as not to tell what is mapped there.
+u32 comparable_error(const Outcome& o) {
+  constexpr u64 kUserEnd = 0x7ffffffff000;
+  return o.vector == kPF && o.fault_address >= kUserEnd ? o.error_code | pf::P : o.error_code;
+}
+
+Difference values(std::string kind, u64 silicon, u64 engine) {
+  return {std::move(kind), fmt::format("silicon {:#x}, engine {:#x}", silicon, engine)};
+}
+
+Difference compare_faults(const Outcome& a, const Outcome& b) {
+  const bool same = a.vector == b.vector && (a.vector == kNoFault || comparable_error(a) == comparable_error(b)) &&
+                    (a.vector != kPF || a.fault_address == b.fault_address);
+  if (same) return {};
+  return {fmt::format("fault {}:{}", static_cast<i32>(a.vector), static_cast<i32>(b.vector)),
+          fmt::format("silicon {}, engine {}", outcome_text(a), outcome_text(b))};
+}
+
+Difference compare_x87(const FxImage& a, const FxImage& b) {
+  if (a.control != b.control) return values("fcw", a.control, b.control);
+  if (a.status != b.status) return values(fmt::format("fsw {:x}", a.status ^ b.status), a.status, b.status);
+  if (a.valid != b.valid) return values("ftw", a.valid, b.valid);
+  for (unsigned i = 0; i < 8; ++i) {
+    if (a.st[i].significand != b.st[i].significand || a.st[i].sign_exponent != b.st[i].sign_exponent)
+      return {fmt::format("st{}", i), fmt::format("silicon {:04x}:{:016x}, engine {:04x}:{:016x}", a.st[i].sign_exponent, a.st[i].significand,
+                                                  b.st[i].sign_exponent, b.st[i].significand)};
+  }
+  if (a.opcode != b.opcode) return values("fop", a.opcode, b.opcode);
+  if (a.instruction_pointer != b.instruction_pointer) return values("fip", a.instruction_pointer, b.instruction_pointer);
+  if (a.data_pointer != b.data_pointer) return values("fdp", a.data_pointer, b.data_pointer);
+  return {};
+}
+
+Difference compare_sse(const FxImage& a, const FxImage& b) {
+  for (unsigned i = 0; i < 16; ++i) {
+    if (std::memcmp(a.xmm[i].lane, b.xmm[i].lane, 16) != 0)
+      return {"xmm", fmt::format("xmm{} silicon {:016x}_{:016x}, engine {:016x}_{:016x}", i, a.xmm[i].lane[1], a.xmm[i].lane[0],
+                                 b.xmm[i].lane[1], b.xmm[i].lane[0])};
+  }
+  if (a.mxcsr != b.mxcsr) return values(fmt::format("mxcsr {:x}", a.mxcsr ^ b.mxcsr), a.mxcsr, b.mxcsr);
+  return {};
+}
+
+Difference compare_memory(const Outcome& a, const Outcome& b) {
+  if (a.change_count == b.change_count && a.change_hash == b.change_hash) return {};
+  const unsigned count = std::min(std::min(a.change_count, b.change_count), kMaxChanges);
+  for (unsigned i = 0; i < count; ++i) {
+    if (a.changes[i] == b.changes[i]) continue;
+    return {"memory", fmt::format("silicon [{:#x}] = {:016x}, engine [{:#x}] = {:016x}", a.changes[i].address, a.changes[i].value,
+                                  b.changes[i].address, b.changes[i].value)};
+  }
+  return {"memory", fmt::format("silicon changed {} words, engine {}", a.change_count, b.change_count)};
+}
+
+}  // namespace
+
+Difference compare(const Outcome& silicon, const Outcome& engine, const Tolerance& tolerance) {
+  if (!engine.ran) return {"engine did not end", "no exception within the step limit"};
+  if (Difference d = compare_faults(silicon, engine)) return d;
+  const Registers &a = silicon.final, &b = engine.final;
+  if (a.rip != b.rip) return values("rip", a.rip, b.rip);
+  for (unsigned i = 0; i < 16; ++i)
+    if (a.gpr[i] != b.gpr[i]) return {"gpr", fmt::format("{} silicon {:#x}, engine {:#x}", kGprNames[i], a.gpr[i], b.gpr[i])};
+  // RF in the saved image tells faults from traps: the vector does that here already.
+  const u64 different = (a.rflags ^ b.rflags) & ~flags::RF & ~tolerance.ignored_flags;
+  if (different) {
+    std::string names;
+    for (const FlagName& flag : kFlagNames)
+      if (different & flag.mask) names += fmt::format(" {}", flag.name);
+    return values("flags" + names, a.rflags, b.rflags);
+  }
+  if (Difference d = compare_memory(silicon, engine)) return d;
+  if (!tolerance.approximate) {
+    if (Difference d = compare_x87(a.fx, b.fx)) return d;
+    if (Difference d = compare_sse(a.fx, b.fx)) return d;
+  }
+  return {};
+}
+
+}  // namespace rondo::silicon

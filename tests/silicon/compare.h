@@ -1,0 +1,24 @@
+// Where two outcomes of one case differ.
+#pragma once
+
+#include <string>
+
+#include "tests/silicon/test_case.h"
+
+namespace rondo::silicon {
+
+struct Difference {
+  std::string kind;    // "rax", "flags AF", "fault", "memory", ...: what groups failures of one cause
+  std::string detail;  // expected and got
+  explicit operator bool() const { return !kind.empty(); }
+};
+
+struct Tolerance {
+  u64 ignored_flags = 0;      // of RFLAGS
+  bool approximate = false;   // floating-point results may differ in the last places
+};
+
+// `silicon` is what the processor did.
+Difference compare(const Outcome& silicon, const Outcome& engine, const Tolerance& tolerance);
+
+}  // namespace rondo::silicon

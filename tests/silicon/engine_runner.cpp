@@ -1,0 +1,230 @@
+#include "tests/silicon/engine_runner.h"
+
+#include "core/base/assert.h"
+
+namespace rondo::silicon {
+namespace {
+
+// Physical memory: page tables, then one page each of system data, stubs and ring-0 stack, code, data, exit.
+constexpr u64 kRamBytes = 4 << 20;
+constexpr u64 kTables = 0x1000;  // PML4, PDPT, PD, PT
+constexpr u64 kSystemPhysical = 0x8000, kStubPhysical = 0x9000, kStackPhysical = 0xa000, kExitPhysical = 0xb000;
+constexpr u64 kCodePhysical = 0x100000, kDataPhysical = 0x200000;
+
+// The guest's own pages, in the same 2 MB of linear addresses as the test's, for supervisor access only.
+constexpr u64 kSystemLinear = 0x10180000, kStubLinear = 0x10181000, kStackLinear = 0x10182000;
+constexpr u64 kStackTop = kStackLinear + kPageSize;
+constexpr u64 kGdt = 0, kTss = 0x100, kIdt = 0x200;  // within the system page
+constexpr u16 kSystemCode = 0x10;
+constexpr u64 kStubStride = 16;  // a HLT for each vector
+constexpr unsigned kVectors = 32;
+
+constexpr u64 kStepLimit = 100'000;
+
+constexpr u8 kHlt = 0xf4;
+
+void put64(u8* at, u64 value) { std::memcpy(at, &value, sizeof value); }
+u64 get64(const u8* at) {
+  u64 value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+// SDM 3A 6.14.1: a 64-bit interrupt gate.
+void put_gate(u8* at, u64 handler, u16 selector) {
+  constexpr u64 kPresentInterruptGate = 0x8e00;
+  // INT3, INTO and INT1 are made at CPL 3: the gates of #BP and #OF must have DPL 3.
+  constexpr u64 kDpl3 = 0x6000;
+  put64(at, (handler & 0xffff) | u64{selector} << 16 | (kPresentInterruptGate | kDpl3) << 32 | (handler >> 16 & 0xffff) << 48);
+  put64(at + 8, handler >> 32);
+}
+
+}  // namespace
+
+// Interrupts never arrive here.
+class EngineRunner::NoInterrupts final : public InterruptController {
+ public:
+  bool intr() const override { return false; }
+  u8 acknowledge() override { return 0; }
+  u8 read_cr8() const override { return 0; }
+  void write_cr8(u8) override {}
+  bool owns_msr(u32) const override { return false; }
+  bool read_msr(u32, u64&) override { return false; }
+  bool write_msr(u32, u64) override { return false; }
+  void set_tsc_offset(u64) override {}
+};
+
+EngineRunner::EngineRunner() : interrupts_(std::make_unique<NoInterrupts>()) {
+  auto memory = PhysicalMemory::create(kRamBytes);
+  RONDO_ASSERT(memory.has_value());
+  memory_ = std::move(memory).value();
+  engine_ = make_software_engine({*memory_, clock_, ports_, mmio_, *interrupts_, [] { return false; }});
+  build_guest();
+}
+
+EngineRunner::~EngineRunner() = default;
+
+// All mapped addresses lie in one page table.
+void EngineRunner::map_page(u64 linear, u64 physical, bool user, bool writable, bool executable) {
+  constexpr u64 kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 0x20, kDirty = 0x40, kNoExecute = u64{1} << 63;
+  const u64 index[4] = {linear >> 39 & 511, linear >> 30 & 511, linear >> 21 & 511, linear >> 12 & 511};
+  for (unsigned level = 0; level < 3; ++level)
+    put64(memory_->host(GuestPhys{kTables + level * kPageSize + 8 * index[level]}),
+          (kTables + (level + 1) * kPageSize) | kPresent | kWritable | kUser | kAccessed);
+  put64(memory_->host(GuestPhys{kTables + 3 * kPageSize + 8 * index[3]}),
+        physical | kPresent | kAccessed | (writable ? kWritable | kDirty : 0) | (user ? kUser : 0) | (executable ? 0 : kNoExecute));
+}
+
+void EngineRunner::build_guest() {
+  for (u64 at = 0; at < kCodeBytes; at += kPageSize) map_page(kCodeBase + at, kCodePhysical + at, true, false, true);
+  for (unsigned page = 0; page < kDataPages.size(); ++page)
+    if (kDataPages[page] != PageKind::hole)
+      map_page(kDataBase + page * kPageSize, kDataPhysical + page * kPageSize, true, kDataPages[page] == PageKind::writable, false);
+  map_page(kExit, kExitPhysical, true, false, true);
+  map_page(kSystemLinear, kSystemPhysical, false, true, false);
+  map_page(kStubLinear, kStubPhysical, false, false, true);
+  map_page(kStackLinear, kStackPhysical, false, true, false);
+  *memory_->host(GuestPhys{kExitPhysical}) = kHlt;  // #GP at CPL 3
+  u8* system = memory_->host(GuestPhys{kSystemPhysical});
+  put64(system + kGdt + kSystemCode, 0x00209b0000000000);            // 64-bit code, DPL 0
+  put64(system + kGdt + (kCodeSelector & ~7), 0x0020fb0000000000);   // ... DPL 3
+  put64(system + kGdt + (kStackSelector & ~7), 0x00cff3000000ffff);  // data, DPL 3
+  put64(system + kTss + 4, kStackTop);                               // RSP0 (SDM 3A 7.7)
+  const u16 io_map = 104;                                            // beyond the limit: no port is allowed
+  std::memcpy(system + kTss + 102, &io_map, sizeof io_map);
+  for (unsigned vector = 0; vector < kVectors; ++vector) {
+    put_gate(system + kIdt + 16 * vector, kStubLinear + kStubStride * vector, kSystemCode);
+    *memory_->host(GuestPhys{kStubPhysical + kStubStride * vector}) = kHlt;
+  }
+
+  CpuState& s = initial_;
+  s.cr0 = cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG;
+  s.cr3 = kTables;
+  s.cr4 = cr4::PAE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT;
+  s.efer = efer::SCE | efer::LME | efer::LMA | efer::NXE;
+  for (const SegmentName name : {ES, DS, FS, GS}) s.segment[name] = {.selector = 0, .limit = 0, .dpl = 3, .present = false};
+  s.segment[FS].base = kFsBase;
+  s.segment[GS].base = kGsBase;
+  s.segment[CS] = {.selector = kCodeSelector, .limit = 0xffffffff, .type = 11, .dpl = 3, .l = true, .g = true};
+  s.segment[SS] = {.selector = kStackSelector, .limit = 0xffffffff, .type = 3, .dpl = 3, .db = true, .g = true};
+  s.ldtr = {.selector = 0, .limit = 0, .type = 2, .s = false, .present = false};
+  s.tr = {.selector = 0x40, .base = kSystemLinear + kTss, .limit = 103, .type = 11, .s = false};
+  s.gdtr = {kSystemLinear + kGdt, 0xff};
+  s.idtr = {kSystemLinear + kIdt, 16 * kVectors - 1};
+}
+
+void EngineRunner::load(const DataImage& data, const CodeImage& code) {
+  base_ = data;
+  for (u64 at = 0; at < kCodeBytes; at += kPageSize) std::memcpy(memory_->host(GuestPhys{kCodePhysical + at}), code.data() + at, kPageSize);
+  for (u64 at = 0; at < kDataBytes; at += kPageSize) std::memcpy(memory_->host(GuestPhys{kDataPhysical + at}), data.data() + at, kPageSize);
+}
+
+void EngineRunner::start(const TestCase& test) {
+  for (unsigned i = 0; i < test.patch_count; ++i) {
+    const Patch& patch = test.patches[i];
+    for (unsigned k = 0; k < patch.length; ++k)
+      *memory_->host(GuestPhys{kDataPhysical + patch.address - kDataBase + k}) = test.patch_bytes[patch.offset + k];
+  }
+  CpuState state = initial_;
+  state.gpr = test.initial.gpr;
+  state.rip = test.initial.rip;
+  state.rflags = test.initial.rflags;
+  from_fx_image(test.initial.fx, state);
+  clock_.set_count(InstrCount{0});
+  engine_->set_state(state);
+}
+
+// Every case ends in a HLT at CPL 0, in the stub of the exception that ended it.
+bool EngineRunner::finish(Drive drive) {
+  if (drive == Drive::run) return engine_->run(InstrCount{kStepLimit}) == EngineStop::halted;
+  for (u64 i = 0; i < kStepLimit; ++i) {
+    const EngineStop stop = engine_->step();
+    if (stop == EngineStop::halted) return true;
+    if (stop != EngineStop::count_reached) return false;
+  }
+  return false;
+}
+
+void EngineRunner::collect(Outcome& out) {
+  const CpuState state = engine_->state();
+  // HLT has retired: RIP is after it.
+  const u64 vector = (state.rip - 1 - kStubLinear) / kStubStride;
+  out.final.gpr = state.gpr;
+  const u8* stack = memory_->host(GuestPhys{kStackPhysical});
+  const u64 frame = state.gpr[RSP] - kStackLinear;
+  const bool framed = frame <= kPageSize - 40 && vector < kVectors;
+  if (!framed) return;
+  const bool has_error_code = kPageSize - frame == 48;
+  const u8* top = stack + kPageSize - 40;  // RIP, CS, RFLAGS, RSP, SS
+  out.vector = static_cast<u32>(vector);
+  out.error_code = has_error_code ? static_cast<u32>(get64(stack + frame)) : 0;
+  out.final.rip = get64(top);
+  out.final.rflags = get64(top + 16);
+  out.final.gpr[RSP] = get64(top + 24);
+  out.fault_address = vector == kPF ? state.cr2 : 0;
+  if (vector == kGP && out.final.rip == kExit) {
+    out.vector = kNoFault;
+    out.error_code = 0;
+  }
+  to_fx_image(state, out.final.fx);
+  out.ran = 1;
+}
+
+void EngineRunner::run(const TestCase& test, Drive drive, Outcome& out) {
+  out.ran = 0;
+  start(test);
+  if (finish(drive)) collect(out);
+  out.change_count = 0;
+  out.change_hash = 0;
+  for (unsigned page = 0; page < kDataPages.size(); ++page) {
+    if (kDataPages[page] != PageKind::writable) continue;
+    const u64 offset = page * kPageSize;
+    collect_changes(memory_->host(GuestPhys{kDataPhysical + offset}), base_.data() + offset, kDataBase + offset, out);
+  }
+  for (unsigned i = 0; i < test.patch_count; ++i) {
+    const Patch& patch = test.patches[i];
+    for (unsigned k = 0; k < patch.length; ++k) {
+      const u64 offset = patch.address - kDataBase + k;
+      *memory_->host(GuestPhys{kDataPhysical + offset}) = base_[offset];
+    }
+  }
+}
+
+void to_fx_image(const CpuState& state, FxImage& out) {
+  const FpuState& fpu = state.fpu;
+  const unsigned top = fpu.status >> 11 & 7;
+  out.control = fpu.control;
+  out.status = fpu.status;
+  out.valid = fpu.valid;
+  out.opcode = fpu.opcode;
+  out.instruction_pointer = fpu.instruction_pointer;
+  out.data_pointer = fpu.data_pointer;
+  out.mxcsr = state.mxcsr;
+  for (unsigned i = 0; i < 8; ++i) {
+    out.st[i].significand = fpu.significand[(top + i) & 7];
+    out.st[i].sign_exponent = fpu.sign_exponent[(top + i) & 7];
+  }
+  for (unsigned i = 0; i < 16; ++i)
+    for (unsigned lane = 0; lane < 2; ++lane) out.xmm[i].lane[lane] = state.xmm[i].lane[lane];
+}
+
+void from_fx_image(const FxImage& image, CpuState& state) {
+  FpuState& fpu = state.fpu;
+  const unsigned top = image.status >> 11 & 7;
+  fpu.control = image.control;
+  fpu.status = image.status;
+  fpu.valid = image.valid;
+  fpu.opcode = image.opcode;
+  fpu.instruction_pointer = image.instruction_pointer;
+  fpu.data_pointer = image.data_pointer;
+  fpu.instruction_selector = fpu.data_selector = 0;
+  state.mxcsr = image.mxcsr;
+  for (unsigned i = 0; i < 8; ++i) {
+    fpu.significand[(top + i) & 7] = image.st[i].significand;
+    fpu.sign_exponent[(top + i) & 7] = image.st[i].sign_exponent;
+  }
+  for (unsigned i = 0; i < 16; ++i)
+    for (unsigned lane = 0; lane < 2; ++lane) state.xmm[i].lane[lane] = image.xmm[i].lane[lane];
+}
+
+}  // namespace rondo::silicon

@@ -1,0 +1,129 @@
+#include "tests/silicon/policy.h"
+
+#include "core/cpu/registers.h"
+
+namespace rondo::silicon {
+
+using decoder::Instruction;
+using decoder::OperandKind;
+using decoder::Operation;
+
+std::string_view excluded(const Instruction& instruction) {
+  switch (instruction.operation) {
+    case Operation::INVALID:
+      return "not in the CPU model";
+    case Operation::SYSCALL:
+    case Operation::SYSENTER:
+    case Operation::INT:
+      return "enters the host's kernel";
+    case Operation::SYSRET:
+    case Operation::SYSEXIT:
+    case Operation::IRET:
+    case Operation::JMP_FAR:
+    case Operation::CALL_FAR:
+    case Operation::RET_FAR:
+    case Operation::LDS:
+    case Operation::LES:
+    case Operation::LFS:
+    case Operation::LGS:
+    case Operation::LSS:
+    case Operation::LAR:
+    case Operation::LSL:
+    case Operation::VERR:
+    case Operation::VERW:
+    case Operation::POP_SEG:
+      return "depends on the host's descriptor tables";
+    case Operation::MOV_SEG:
+      return instruction.operands[0].kind == OperandKind::segment ? "depends on the host's descriptor tables" : "";
+    case Operation::CPUID:
+    case Operation::RDTSC:
+    case Operation::RDTSCP:
+    case Operation::RDPMC:
+      return "reads the host";
+    case Operation::SGDT:
+    case Operation::SIDT:
+    case Operation::SLDT:
+    case Operation::STR:
+    case Operation::SMSW:
+      return "user-mode instruction prevention depends on the host's kernel";
+    case Operation::RDFSBASE:
+    case Operation::RDGSBASE:
+    case Operation::WRFSBASE:
+    case Operation::WRGSBASE:
+    case Operation::INVPCID:
+    case Operation::STAC:
+    case Operation::CLAC:
+    case Operation::MONITOR:
+    case Operation::MWAIT:
+      return "control-register bits decide whether it is #UD";
+    default:
+      break;
+  }
+  return "";
+}
+
+u64 undefined_flags(const Instruction& instruction) {
+  using namespace flags;
+  switch (instruction.operation) {
+    case Operation::AND:
+    case Operation::OR:
+    case Operation::XOR:
+    case Operation::TEST:
+      return AF;
+    case Operation::MUL:
+    case Operation::IMUL:
+      return SF | ZF | AF | PF;
+    case Operation::DIV:
+    case Operation::IDIV:
+      return kArithmetic;
+    case Operation::SHL:
+    case Operation::SHR:
+    case Operation::SAR:
+      return AF | OF | CF;
+    case Operation::SHLD:
+    case Operation::SHRD:
+      return kArithmetic;
+    case Operation::ROL:
+    case Operation::ROR:
+    case Operation::RCL:
+    case Operation::RCR:
+      return OF;
+    case Operation::BT:
+    case Operation::BTS:
+    case Operation::BTR:
+    case Operation::BTC:
+      return OF | SF | AF | PF;
+    case Operation::BSF:
+    case Operation::BSR:
+      return OF | SF | AF | PF | CF;
+    default:
+      return 0;
+  }
+}
+
+bool leaves_open(const Instruction& instruction, bool profile_host) {
+  const bool division = instruction.operation == Operation::DIV || instruction.operation == Operation::IDIV;
+  return division || approximate(instruction.operation) || (!profile_host && undefined_flags(instruction));
+}
+
+bool approximate(Operation operation) {
+  switch (operation) {
+    case Operation::RCPPS:
+    case Operation::RCPSS:
+    case Operation::RSQRTPS:
+    case Operation::RSQRTSS:
+    case Operation::FSIN:
+    case Operation::FCOS:
+    case Operation::FSINCOS:
+    case Operation::FPTAN:
+    case Operation::FPATAN:
+    case Operation::F2XM1:
+    case Operation::FYL2X:
+    case Operation::FYL2XP1:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace rondo::silicon

@@ -1,0 +1,31 @@
+// One case with all the memory it needs: what is minimised, written to a file and replayed.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tests/silicon/compare.h"
+#include "tests/silicon/engine_runner.h"
+#include "tests/silicon/test_case.h"
+
+namespace rondo::silicon {
+
+struct Scenario {
+  TestCase test;
+  DataImage data{};
+  CodeImage code{};
+};
+
+// Copies case `index` of a batch, with its code alone in the code image.
+std::unique_ptr<Scenario> extract(const Batch& batch, u32 index);
+
+// The names of the operations in the code, in order, for people and for grouping: "ADD", "SHL+ADC".
+std::string operation_names(const TestCase& test, const CodeImage& code);
+
+// Whether undefined results are compared: the host is of the kind that the model's profile was taken from (docs/undefined-flags.md).
+bool profile_applies(const std::string& vendor, unsigned family);
+
+// What may differ in this case. `left_out` counts undefined flag bits that are not compared.
+Tolerance tolerance_of(const TestCase& test, const CodeImage& code, bool profile_host, u64& left_out);
+
+}  // namespace rondo::silicon

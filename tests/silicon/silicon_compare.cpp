@@ -1,0 +1,166 @@
+// silicon_compare: instructions of the software engine against the host's processor. docs/instruction-tests.md.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include "tests/silicon/native_runner.h"
+#include "tests/silicon/scenario.h"
+#include "tests/silicon/worker.h"
+
+namespace {
+
+using namespace rondo;
+using namespace rondo::silicon;
+
+constexpr int kSkipped = 77;  // CTest's SKIP_RETURN_CODE
+constexpr unsigned kMostWorkers = 256;
+
+struct Options {
+  u64 cases = 1'000'000;
+  u64 seed = 1;
+  std::string filter;
+  unsigned jobs = 1;
+  std::string json;
+  std::string failures;
+};
+
+struct Totals {
+  u64 cases = 0, instructions = 0, faults = 0, mismatches = 0, kinds = 0, lost = 0, flags_left_out = 0, approximate = 0;
+};
+
+Totals sum(const WorkerProgress* progress, unsigned workers) {
+  Totals t;
+  for (unsigned i = 0; i < workers; ++i) {
+    const WorkerProgress& p = progress[i];
+    t.cases += p.cases, t.instructions += p.instructions, t.faults += p.faults, t.mismatches += p.mismatches, t.kinds += p.kinds;
+    t.lost += p.lost, t.flags_left_out += p.flags_left_out, t.approximate += p.approximate;
+  }
+  return t;
+}
+
+// Workers are processes: a broken invariant in the engine ends one of them, and is counted.
+unsigned wait_for(unsigned workers, const WorkerProgress* progress, u64 cases) {
+  const bool show = isatty(STDERR_FILENO);
+  unsigned broken = 0;
+  for (unsigned running = workers; running > 0;) {
+    int status = 0;
+    const pid_t ended = waitpid(-1, &status, WNOHANG);
+    if (ended > 0) {
+      --running;
+      if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) ++broken;
+      continue;
+    }
+    usleep(200'000);
+    if (!show) continue;
+    const Totals t = sum(progress, workers);
+    fmt::print(stderr, "\r{} of {} cases, {} mismatches of {} kinds ", t.cases, cases, t.mismatches, t.kinds);
+  }
+  if (show) fmt::print(stderr, "\n");
+  return broken;
+}
+
+void print_failures(std::FILE* const* files, unsigned workers, std::FILE* out) {
+  for (unsigned i = 0; i < workers; ++i) {
+    std::rewind(files[i]);
+    char line[4096];
+    while (std::fgets(line, sizeof line, files[i])) std::fputs(line, out);
+  }
+}
+
+nlohmann::ordered_json summary(const Options& options, const Forms& forms, const HostCpu& host, const Totals& t, unsigned broken, double seconds) {
+  nlohmann::ordered_json j;
+  j["host"] = host.describe();
+  j["seed"] = options.seed;
+  j["cases"] = t.cases;
+  j["instructions"] = t.instructions;
+  j["faults"] = t.faults;
+  j["operations"] = forms.by_operation.size();
+  j["forms"] = forms.form_count;
+  j["mismatches"] = t.mismatches;
+  j["kinds_of_mismatch"] = t.kinds;
+  j["cases_lost"] = t.lost;
+  j["workers_broken"] = broken;
+  j["undefined_flags_left_out"] = t.flags_left_out;
+  j["approximate_results_left_out"] = t.approximate;
+  for (const auto& [reason, count] : forms.excluded_encodings) j["encodings_left_out"][reason] = count;
+  j["wall_s"] = seconds;
+  return j;
+}
+
+int compare_all(const Options& options) {
+  const HostCpu host = NativeRunner::host_cpu();
+  if (host.family == 0) {
+    fmt::print("skipped: {} cases, because the host is not x86-64 Linux\n", options.cases);
+    return kSkipped;
+  }
+  const Forms forms(options.filter);
+  if (forms.by_operation.empty()) {
+    fmt::print(stderr, "no operation is named {}: see decoder/operations.txt\n", options.filter);
+    return 2;
+  }
+  void* shared = mmap(nullptr, sizeof(WorkerProgress) * options.jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return 1;
+  auto* progress = new (shared) WorkerProgress[options.jobs];
+  std::vector<std::FILE*> failures(options.jobs);
+  const auto start = std::chrono::steady_clock::now();
+  for (unsigned i = 0; i < options.jobs; ++i) {
+    failures[i] = std::tmpfile();
+    if (!failures[i]) return 1;
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child < 0) return 1;
+    if (child == 0) {
+      WorkerPlan plan{.cases = options.cases, .seed = options.seed, .workers = options.jobs, .index = i};
+      plan.profile_host = profile_applies(host.vendor, host.family);
+      _exit(run_worker(plan, forms, progress[i], failures[i]) ? 0 : 1);
+    }
+  }
+  const unsigned broken = wait_for(options.jobs, progress, options.cases);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const Totals t = sum(progress, options.jobs);
+  print_failures(failures.data(), options.jobs, stdout);
+  if (!options.failures.empty() && t.kinds) {
+    if (std::FILE* out = std::fopen(options.failures.c_str(), "w")) {
+      print_failures(failures.data(), options.jobs, out);
+      std::fclose(out);
+    }
+  }
+  const auto report = summary(options, forms, host, t, broken, seconds);
+  fmt::print("{}\n", report.dump(2));
+  if (!options.json.empty()) {
+    std::FILE* out = std::fopen(options.json.c_str(), "w");
+    if (!out) {
+      fmt::print(stderr, "cannot write {}\n", options.json);
+      return 2;
+    }
+    fmt::print(out, "{}\n", report.dump(2));
+    std::fclose(out);
+  }
+  return t.mismatches == 0 && t.lost == 0 && broken == 0 && t.cases == options.cases ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Instructions of the software engine against the host's processor");
+  app.add_option("--cases", options.cases, "how many cases")->check(CLI::Range(u64{1}, u64{1} << 40));
+  app.add_option("--seed", options.seed, "cases are a function of this and of their number");
+  app.add_option("--filter", options.filter, "only this operation (a name in decoder/operations.txt)");
+  app.add_option("--jobs", options.jobs, "processes")->check(CLI::Range(1u, kMostWorkers));
+  app.add_option("--json", options.json, "write the summary to this file");
+  app.add_option("--failures", options.failures, "write minimised failures to this file");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return compare_all(options);
+}

@@ -1,0 +1,36 @@
+// One process of silicon_compare: makes batches, runs them on both sides, minimises what differs.
+#pragma once
+
+#include <atomic>
+#include <cstdio>
+#include <string>
+
+#include "tests/silicon/forms.h"
+
+namespace rondo::silicon {
+
+struct WorkerPlan {
+  u64 cases = 0;       // of all workers together
+  u64 seed = 1;
+  unsigned workers = 1;
+  unsigned index = 0;
+  unsigned most_failures = 100;  // kinds of failure that are minimised
+  bool profile_host = false;
+};
+
+// In shared memory, written by the worker, read while it runs.
+struct WorkerProgress {
+  std::atomic<u64> cases{0};
+  std::atomic<u64> instructions{0};  // those of the cases, as generated
+  std::atomic<u64> faults{0};
+  std::atomic<u64> mismatches{0};
+  std::atomic<u64> kinds{0};         // of mismatches
+  std::atomic<u64> lost{0};          // cases that the native runner did not survive
+  std::atomic<u64> flags_left_out{0};
+  std::atomic<u64> approximate{0};   // cases whose floating-point results were not compared
+};
+
+// `failures` receives minimised cases in the format of case_file.h. False: it could not start; the reason is on stderr.
+bool run_worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& progress, std::FILE* failures);
+
+}  // namespace rondo::silicon
