@@ -1,7 +1,5 @@
-// Bit scans, population count and CRC32 as pure functions (SDM 2A, 2B).
+// Bit scans and population count as pure functions (SDM 2A, 2B).
 #pragma once
-
-#include <array>
 
 #include "core/cpu/lazy_flags.h"
 
@@ -37,25 +35,6 @@ template <class T>
 AluResult<T> alu_popcnt(T source) {
   const T n = static_cast<T>(std::popcount(source));
   return {n, {n ? u64{0x101} : u64{0}, n ? u64{0} : u64{0x100}}};
-}
-
-// The Castagnoli polynomial, reflected.
-inline constexpr std::array<u32, 256> kCrc32cTable = [] {
-  std::array<u32, 256> table{};
-  for (u32 byte = 0; byte < 256; ++byte) {
-    u32 r = byte;
-    for (int bit = 0; bit < 8; ++bit) r = r & 1 ? r >> 1 ^ 0x82f63b78 : r >> 1;
-    table[byte] = r;
-  }
-  return table;
-}();
-
-template <class T>
-constexpr u32 alu_crc32(u32 crc, T source) {
-  for (unsigned i = 0; i < sizeof(T); ++i) {
-    crc = crc >> 8 ^ kCrc32cTable[static_cast<u8>(crc ^ static_cast<u64>(source) >> (8 * i))];
-  }
-  return crc;
 }
 
 }  // namespace rondo

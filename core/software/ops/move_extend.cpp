@@ -97,11 +97,11 @@ Handler lower<Operation::MOVSX>(const Instruction& instruction, Op& op, LowerCon
   }
 }
 
-// Without REX.W it is a plain MOV from a source of the operand size (SDM 2B, MOVSXD).
+// Without REX.W it is a plain MOV. With 66 the SDM has a 16-bit source; AMD's processors read 32 bits, and so does the CPU model.
 template <>
 Handler lower<Operation::MOVSXD>(const Instruction& instruction, Op& op, LowerContext&) {
   switch (instruction.operand_bytes) {
-    case 2: return extend_handler<u16, u16>(instruction, op);
+    case 2: return extend_handler<u16, u32>(instruction, op);
     case 4: return extend_handler<u32, u32>(instruction, op);
     case 8: return extend_handler<i64, i32>(instruction, op);
     default: return nullptr;

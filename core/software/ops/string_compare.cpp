@@ -1,7 +1,7 @@
 // CMPS and SCAS (SDM 2A, 2B). Both compare a left value with [rDI]: CMPS takes it from [rSI], SCAS from the accumulator.
 //
-// The flags are those of the last comparison, written when the instruction completes: a fault in the middle of a repetition leaves them as they were before
-// the instruction (SDM 2B, REP).
+// The flags are those of the last comparison, also where a fault interrupts a repetition: AMD's processors do it so. (SDM 2B, REP restores the flags from
+// before the instruction; they are not an input, so that nothing but the saved image could tell.)
 #include <algorithm>
 
 #include "core/software/ops/string_address.h"
@@ -71,10 +71,8 @@ void compare(Vcpu& cpu, const Op& op) {
     count -= c.elements;
     budget -= c.elements;
     walk.set_count(count);
-    const bool complete = count == 0 || !goes_on(walk.repeat(), c.left, c.right);
-    // A debugger that steps through the repetition sees the flags of each comparison.
-    if (complete || (cpu.rflags_rest & flags::TF)) set_flags(cpu, alu_sub(c.left, c.right).flags);
-    if (complete) return;
+    set_flags(cpu, alu_sub(c.left, c.right).flags);
+    if (count == 0 || !goes_on(walk.repeat(), c.left, c.right)) return;
     if (budget == 0 || cpu.attention) return leave_unfinished_string(cpu);
   }
 }

@@ -1,4 +1,4 @@
-// Multiplication, division, bit scans and CRC32 against the processor that runs the tests.
+// Multiplication, division and bit scans against the processor that runs the tests.
 #include "core/software/ops/bit_math.h"
 #include "core/software/ops/multiply_math.h"
 #include "tests/core/software/ops_integer_silicon.h"
@@ -140,33 +140,6 @@ TEST(IntegerMath, BitScans) {
   check_scans<u16>();
   check_scans<u32>();
   check_scans<u64>();
-}
-
-template <class T>
-void check_crc() {
-  std::mt19937_64 random(128 + sizeof(T));
-  for (int i = 0; i < 10'000; ++i) {
-    const u32 crc = static_cast<u32>(random());
-    const T source = edge_random<T>(random);
-    u64 host = crc;
-    if constexpr (sizeof(T) == 8) {
-      asm("crc32q %1, %0" : "+r"(host) : "r"(source));
-    } else {
-      u32 narrow = crc;
-      if constexpr (sizeof(T) == 1) asm("crc32b %1, %0" : "+r"(narrow) : "q"(source));
-      else if constexpr (sizeof(T) == 2) asm("crc32w %1, %0" : "+r"(narrow) : "r"(source));
-      else asm("crc32l %1, %0" : "+r"(narrow) : "r"(source));
-      host = narrow;
-    }
-    ASSERT_EQ(host, alu_crc32(crc, source));
-  }
-}
-
-TEST(IntegerMath, Crc32) {
-  check_crc<u8>();
-  check_crc<u16>();
-  check_crc<u32>();
-  check_crc<u64>();
 }
 
 }  // namespace
