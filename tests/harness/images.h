@@ -35,8 +35,8 @@ inline Bytes pattern(u64 size, u8 first = 1) {
 }
 
 inline Bytes elf64(const std::vector<Segment>& segments, u64 entry, u16 machine = 62) {
-  Bytes out{0x7f, 'E', 'L', 'F', 2, 1, 1};
-  out.resize(64 + 56 * segments.size());
+  Bytes out(64 + 56 * segments.size());
+  std::memcpy(out.data(), "\x7f\x45LF\2\1\1", 7);
   put<u16>(out, 16, 2), put<u16>(out, 18, machine), put<u32>(out, 20, 1), put<u64>(out, 24, entry),
       put<u64>(out, 32, 64);
   put<u16>(out, 52, 64), put<u16>(out, 54, 56), put<u16>(out, 56, static_cast<u16>(segments.size()));
@@ -53,8 +53,8 @@ inline Bytes elf64(const std::vector<Segment>& segments, u64 entry, u16 machine 
 }
 
 inline Bytes elf32(const std::vector<Segment>& segments, u32 entry) {
-  Bytes out{0x7f, 'E', 'L', 'F', 1, 1, 1};
-  out.resize(52 + 32 * segments.size());
+  Bytes out(52 + 32 * segments.size());
+  std::memcpy(out.data(), "\x7f\x45LF\1\1\1", 7);
   put<u16>(out, 16, 2), put<u16>(out, 18, 3), put<u32>(out, 20, 1), put<u32>(out, 24, entry), put<u32>(out, 28, 52);
   put<u16>(out, 40, 52), put<u16>(out, 42, 32), put<u16>(out, 44, static_cast<u16>(segments.size()));
   for (u64 i = 0; i < segments.size(); ++i) {
