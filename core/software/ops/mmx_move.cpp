@@ -193,22 +193,21 @@ Handler lower_insert(const Instruction& instruction, Op& op) {
 const Op* empty_mmx(Vcpu& cpu, const Op* op) {
   if (mmx_blocked(cpu)) [[unlikely]]
     return raise_mmx(cpu, op);
+  enter_mmx(cpu);
   cpu.arch.fpu.valid = 0;
   return next(cpu, op);
 }
 
-// MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set go to [segment:rDI]. Only those are checked; nothing
-// is stored before all are. Op::aux: segment in bits 2:0, address size in bits 7:4.
+// MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set go to [segment:rDI]. All of the operand must be
+// writable, whatever the mask (SDM leaves that open; found on the silicon). Op::aux: segment in bits 2:0, address size
+// in bits 7:4.
 void store_masked(Vcpu& cpu, const Op& op, const u8* bytes, const u8* mask, unsigned size) {
-  const unsigned segment = op.aux & 7;
   const unsigned address_bytes = op.aux >> 4;
   const u64 address_mask = address_bytes == 8 ? ~u64{0} : (u64{1} << (8 * address_bytes)) - 1;
-  auto linear = [&](unsigned i) { return linear_in_segment(cpu, segment, (cpu.gpr(RDI) + i) & address_mask, 1, true); };
+  const u64 linear = linear_in_segment(cpu, op.aux & 7, cpu.gpr(RDI) & address_mask, size, true);
+  require_writable(cpu, &op, linear, size);
   for (unsigned i = 0; i < size; i++) {
-    if (mask[i] >> 7) require_writable(cpu, &op, linear(i), 1);
-  }
-  for (unsigned i = 0; i < size; i++) {
-    if (mask[i] >> 7) write_bytes(cpu, &op, linear(i), &bytes[i], 1);
+    if (mask[i] >> 7) write_bytes(cpu, &op, linear + i, &bytes[i], 1);
   }
 }
 
@@ -222,8 +221,8 @@ void masked_store_mmx(Vcpu& cpu, const Op& op) {
   require_mmx(cpu);
   const auto bytes = split<u8>(cpu.arch.fpu.significand[op.dst]);
   const auto mask = split<u8>(cpu.arch.fpu.significand[op.src]);
+  enter_mmx(cpu);  // even if the store faults (found on the silicon)
   store_masked(cpu, op, bytes.data(), mask.data(), 8);
-  enter_mmx(cpu);
 }
 
 void set_masked_operands(const Instruction& instruction, Op& op) {

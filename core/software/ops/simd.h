@@ -42,7 +42,7 @@ inline void require_mmx(const Vcpu& cpu) {
   if (mmx_blocked(cpu)) throw mmx_fault(cpu);
 }
 
-// Every MMX instruction but EMMS: TOP = 0, all registers tagged valid (SDM 1 9.5.1). A write also sets the sign and
+// Every MMX instruction: TOP = 0, all registers tagged valid (SDM 1 9.5.1, 3A 12.2); EMMS tags them empty. A write also sets the sign and
 // exponent to ones.
 [[gnu::always_inline]] inline void enter_mmx(Vcpu& cpu) {
   cpu.arch.fpu.status &= static_cast<u16>(~0x3800);

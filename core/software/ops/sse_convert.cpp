@@ -232,8 +232,8 @@ void convert_to_mmx(Vcpu& cpu, const Op& op) {
   require_mmx(cpu);
   constexpr unsigned kSize = 2 * sizeof(typename C::From);
   const Xmm v = read_xmm_operand(cpu, op, kSize, kSize == 16);
+  enter_mmx(cpu);  // even if #XM follows (found on the silicon)
   const u64 result = convert_lanes<C, u64>(cpu, v);
-  enter_mmx(cpu);
   write_mmx(cpu, op.dst, result);
 }
 
@@ -243,13 +243,13 @@ void convert_from_mmx(Vcpu& cpu, const Op& op) {
   require_sse(cpu);
   const bool from_register = op.aux == 0;
   constexpr bool kDouble = sizeof(typename C::To) == 8;
-  // CVTPI2PD with a memory operand has nothing to do with MMX (SDM 2, CVTPI2PD).
-  if (from_register || !kDouble) require_mmx(cpu);
+  // With a memory operand it has nothing to do with MMX (SDM 2, CVTPI2PD; the silicon does the same for CVTPI2PS).
+  if (from_register) require_mmx(cpu);
   u64 v = cpu.arch.fpu.significand[op.src];
   if (!from_register) read_wide(cpu, op, &v, 8, false);
+  if (from_register) enter_mmx(cpu);
   Xmm result = convert_lanes<C, Xmm>(cpu, v);
   if constexpr (!kDouble) result.lane[1] = cpu.arch.xmm[op.dst].lane[1];
-  if (from_register || !kDouble) enter_mmx(cpu);
   cpu.arch.xmm[op.dst] = result;
 }
 

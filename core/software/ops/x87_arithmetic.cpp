@@ -135,7 +135,7 @@ void partial_remainder(Vcpu& cpu, const Op& op) {
   begin(cpu);
   record(cpu, op);
   FpuState& state = cpu.arch.fpu;
-  set_conditions(state, 0);
+  state.status &= static_cast<u16>(~kC2);  // C0 and C3 stay unless there is a quotient
   if (is_empty(state, 0) || is_empty(state, 1)) {
     if (stack_fault(state, false)) set(state, 0, indefinite());
     return;

@@ -65,7 +65,7 @@ void free_register(Vcpu& cpu, const Op& op) {
   FpuState& f = cpu.arch.fpu;
   set_empty(f, op.dst);
   set_c1(f, false);
-  if (popping) set_top(f, top(f) + 1);
+  if (popping) pop(f);
 }
 
 void load_control(Vcpu& cpu, const Op& op) {

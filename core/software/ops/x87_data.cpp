@@ -87,6 +87,8 @@ void store_value(Vcpu& cpu, const Op& op, unsigned size, bool popping, const T& 
   } else {
     fp::Context context = context_of(f);
     bytes = encode(fp::without_denormal(value(f, 0)), context);
+    // Nothing is rounded if the store does not take place for an unmasked #O or #U.
+    if (context.unmasked() & (fp::kOverflow | fp::kUnderflow)) context.flags &= static_cast<u8>(~fp::kInexact);
     if (!accept(f, context).store) return;
   }
   write_bytes(cpu, &op, linear, &bytes, size, Privilege::current, uses_stack_segment(&op));
