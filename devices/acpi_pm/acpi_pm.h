@@ -5,7 +5,8 @@
 // SLP_EN.
 //
 // Limits: always in ACPI mode (SCI_EN reads 1; there is no SMI command port); no other sleep states, no general-purpose
-// events, no RTC wake event; the global lock's status is never set, because no firmware takes the lock.
+// events. The events of the RTC's alarm and of the global lock can be enabled (Linux insists) but do not come: there is
+// nothing to wake from, and no firmware takes the lock.
 #pragma once
 
 #include "core/device.h"

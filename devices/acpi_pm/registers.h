@@ -16,8 +16,9 @@ inline constexpr u16 kTimerEvent = 1 << 0;
 inline constexpr u16 kBusMaster = 1 << 4;
 inline constexpr u16 kGlobalLock = 1 << 5;
 inline constexpr u16 kPowerButton = 1 << 8;
-inline constexpr u16 kStatusMask = kTimerEvent | kGlobalLock | kPowerButton;
-inline constexpr u16 kEnableMask = kTimerEvent | kGlobalLock | kPowerButton;
+inline constexpr u16 kRtcAlarm = 1 << 10;
+inline constexpr u16 kStatusMask = kTimerEvent | kGlobalLock | kPowerButton | kRtcAlarm;
+inline constexpr u16 kEnableMask = kTimerEvent | kGlobalLock | kPowerButton | kRtcAlarm;
 
 // PM1 control (table 4.18).
 inline constexpr u16 kSciEnable = 1 << 0;
