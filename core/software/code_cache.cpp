@@ -24,7 +24,7 @@ CodeCache::~CodeCache() {
 void CodeCache::select_mode(const CodeKey& key) {
   if (key == key_) return;
   key_ = key;
-  mapping_changed();
+  all_mappings_changed();
 }
 
 u64 CodeCache::lines_of(u64 from, u64 length) {

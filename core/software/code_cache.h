@@ -17,14 +17,19 @@ class CodeCache {
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
 
-  // What Vcpu::code_epoch must be in this translation context.
-  u64 epoch_of(u64 context) const { return (generation_ + mapping_ + 1) << 12 | context; }
+  // What Vcpu::code_epoch must be in this translation context, for code fetched with user or supervisor rights.
+  u64 epoch_of(u64 context, bool user) const { return (generation_ + mapping_[user] + 1) << 12 | context; }
   u64 generation() const { return generation_ + 1; }
   // The mode of the code that runs now. A change of what RIP means starts a new epoch.
   void select_mode(const CodeKey& key);
   const CodeKey& mode() const { return key_; }
-  // Linear-to-physical mappings of code may have changed.
-  void mapping_changed() { ++mapping_; }
+  // Linear-to-physical mappings of code that was fetched with these rights may have changed. Kept apart because processes come and go, and with them their
+  // text, while the kernel's stays.
+  void mapping_changed(bool user) { ++mapping_[user]; }
+  void all_mappings_changed() {
+    mapping_changed(false);
+    mapping_changed(true);
+  }
 
   // The block that starts at this physical address in the current mode, or null.
   Block* find(u64 physical, u64 second_page) const;
@@ -56,7 +61,7 @@ class CodeCache {
   Tlb& tlb_;
   CodeKey key_;
   u64 generation_ = 0;
-  u64 mapping_ = 0;
+  u64 mapping_[2] = {0, 0};  // supervisor, user
   u64 bytes_used_ = 0;
   std::vector<Block*> buckets_;
   Page* pages_;              // one per page of RAM, lazily backed

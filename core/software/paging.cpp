@@ -87,7 +87,7 @@ void Mmu::select_address_space(const Vcpu& cpu) {
     tlb_.clear();
     for (AddressSpace& space : spaces_) space = {};
     next_context_ = 0;
-    cpu.code->mapping_changed();
+    cpu.code->all_mappings_changed();
   }
   current_ = &spaces_[next_victim_];
   next_victim_ = (next_victim_ + 1) % kSpaces;
@@ -102,17 +102,17 @@ void Mmu::flush(Vcpu& cpu) {
   if (next_context_ + 3 > kContextLimit) {
     tlb_.clear();
     next_context_ = 0;
+    cpu.code->all_mappings_changed();
   }
-  assign_contexts(*current_);
-  cpu.code->mapping_changed();
+  assign_contexts(*current_);  // new numbers make new epochs
   privilege_context_changed(cpu);
 }
 
-void Mmu::note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, bool fetch) {
+void Mmu::note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, const Walk& walk) {
   u8& marks = memory_.marks(entry);
   TableInfo& info = tables_[memory_.page_index(entry)];
   if (!(marks & kPageIsTable)) {
-    info = {.base = base, .level = level, .entry_bytes = entry_bytes, .several = false, .executed = false, .moves = 0, .quiet_stores = 0};
+    info = {.base = base, .level = level, .entry_bytes = entry_bytes, .several = false, .fetched = {}, .moves = 0, .quiet_stores = 0};
     const bool was_watched = marks & kPageWatched;
     marks |= kPageIsTable;
     if (!was_watched) tlb_.watch(entry - (reinterpret_cast<u64>(entry) & kPageMask));
@@ -120,21 +120,26 @@ void Mmu::note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_by
     // A recycled table: what was derived at its old place goes, and it starts afresh. One that is really used at several places moves too often.
     if (info.level == 1 && level == 1 && info.moves < kMoveLimit && !info.several) {
       drop_derived(cpu, info);
-      info = {.base = base, .level = level, .entry_bytes = entry_bytes, .several = false, .executed = false,
+      info = {.base = base, .level = level, .entry_bytes = entry_bytes, .several = false, .fetched = {},
               .moves = static_cast<u8>(info.moves + 1), .quiet_stores = 0};
     } else {
       info.several = true;
     }
   }
-  info.executed |= fetch;
+  if (walk.access == Access::fetch) info.fetched[walk.user] = true;
   info.quiet_stores = 0;
 }
 
 // All that was derived from a leaf table at one place.
 void Mmu::drop_derived(Vcpu& cpu, const TableInfo& info) {
   drop_range(info.base, info.entry_bytes == 8 ? u64{1} << 21 : u64{1} << 22);
-  if (!info.executed) return;
-  cpu.code->mapping_changed();
+  remap_code(cpu, info);
+}
+
+void Mmu::remap_code(Vcpu& cpu, const TableInfo& info) {
+  for (const bool user : {false, true}) {
+    if (info.fetched[user]) cpu.code->mapping_changed(user);
+  }
   privilege_context_changed(cpu);
 }
 
@@ -187,7 +192,7 @@ bool Mmu::walk4(Vcpu& cpu, Walk& w) {
       set_bits<u64>(cpu, used, n == level && is_write ? kA | kD : kA);
       // Entry 0 of a table at level n maps the linear address with the bits below those that select the table cleared.
       const unsigned span = 12 + 9 * static_cast<unsigned>(n);
-      note_table(cpu, used, n == 4 ? 0 : w.linear & ~low_mask(span), static_cast<u8>(n), 8, w.access == Access::fetch);
+      note_table(cpu, used, n == 4 ? 0 : w.linear & ~low_mask(span), static_cast<u8>(n), 8, w);
     }
     w.writable = may_write && (is_write || (entry & kD));
     return true;
@@ -234,10 +239,10 @@ bool Mmu::walk_pae(Vcpu& cpu, Walk& w) {
     }
     const u64 page_mask = low_mask(shift);
     w.physical = (entry & kAddressMask & ~page_mask) | (w.linear & page_mask);
-    note_table(cpu, pdpte_host, 0, 3, 8, w.access == Access::fetch);
+    note_table(cpu, pdpte_host, 0, 3, 8, w);
     for (int n = 2; n >= level; --n) {
       set_bits<u64>(cpu, path[n - 1], n == level && is_write ? kA | kD : kA);
-      note_table(cpu, path[n - 1], w.linear & ~low_mask(12 + 9 * static_cast<unsigned>(n)), static_cast<u8>(n), 8, w.access == Access::fetch);
+      note_table(cpu, path[n - 1], w.linear & ~low_mask(12 + 9 * static_cast<unsigned>(n)), static_cast<u8>(n), 8, w);
     }
     w.writable = may_write && (is_write || (entry & kD));
     return true;
@@ -281,7 +286,7 @@ bool Mmu::walk2(Vcpu& cpu, Walk& w) {
     }
     for (int n = 2; n >= level; --n) {
       set_bits<u32>(cpu, path[n - 1], static_cast<u32>(n == level && is_write ? kA | kD : kA));
-      note_table(cpu, path[n - 1], n == 2 ? 0 : w.linear & ~low_mask(22), static_cast<u8>(n), 4, w.access == Access::fetch);
+      note_table(cpu, path[n - 1], n == 2 ? 0 : w.linear & ~low_mask(22), static_cast<u8>(n), 4, w);
     }
     w.writable = may_write && (is_write || (entry & kD));
     return true;
@@ -381,20 +386,19 @@ bool Mmu::table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned
     std::memcpy(&old, host - page_offset + at, entry_bytes);
     // A walk derives nothing from an entry that is not present, and sets Accessed in every entry it uses, but for PAE's PDPTEs, which have no such bit.
     if (!(old & kP) || (!(old & kA) && !(info.level == 3 && !cpu.long_mode()))) continue;
-    const bool fetched = info.executed && !(old & kNX && entry_bytes == 8);
-    remap |= fetched;
-    const u64 index = at / entry_bytes;
-    if (info.several || info.level >= 3) {
+    remap |= !(old & kNX && entry_bytes == 8);
+    if (info.several) {
       everything = true;
-    } else {
-      const unsigned page_table_bits = entry_bytes == 8 ? 9 : 10;
-      const u64 span = info.level == 1 ? kPageSize : kPageSize << page_table_bits;
-      drop_range(info.base + index * span, span);
+      continue;
     }
+    const unsigned index_bits = entry_bytes == 8 ? 9 : 10;
+    const unsigned span_bits = kPageShift + index_bits * (info.level - 1u);
+    u64 base = info.base + (at / entry_bytes << span_bits);
+    if (info.level == 4) base = static_cast<u64>(static_cast<i64>(base << 16) >> 16);
+    drop_range(base, u64{1} << span_bits);
   }
   if (everything) flush(cpu);
-  else if (remap) cpu.code->mapping_changed();
-  if (everything || remap) privilege_context_changed(cpu);
+  if (remap) remap_code(cpu, info);
   return cpu.code_epoch != epoch_before;
 }
 

@@ -73,7 +73,7 @@ class Mmu {
     u8 level;          // 1 = page table .. 4 = PML4; 0 = nothing known
     u8 entry_bytes;
     bool several;      // derived from at more than one base or level
-    bool executed;     // a translation for instruction fetch passed through it
+    bool fetched[2];   // a translation for instruction fetch passed through it: with supervisor, with user rights
     u8 moves;          // how often it was found at another base
     u32 quiet_stores;  // stores since the last walk through it
   };
@@ -81,8 +81,9 @@ class Mmu {
 
   static SpaceKey key_of(const Vcpu& cpu);
   void assign_contexts(AddressSpace& space);
-  void note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, bool fetch);
+  void note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, const Walk& walk);
   void drop_range(u64 base, u64 length);
+  void remap_code(Vcpu& cpu, const TableInfo& info);
   void drop_derived(Vcpu& cpu, const TableInfo& info);
   void forget_table(Vcpu& cpu, TableInfo& info, const u8* host);
   bool walk4(Vcpu& cpu, Walk& walk);
