@@ -125,7 +125,7 @@ void Machine::request_reset() {
 }
 
 void Machine::request_debug_exit(u32 code) {
-  if (!exit_) exit_ = RunResult{ExitReason::debug_exit, code};
+  if (!exit_) exit_ = RunResult{ExitReason::debug_exit, code << 1 | 1};
 }
 
 void Machine::save(StateWriter& writer) const {

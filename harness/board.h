@@ -14,6 +14,10 @@ inline constexpr char kDefaultCommandLine[] = "console=ttyS0 panic=-1";
 inline constexpr i64 kDefaultRtcStart =
     1'700'000'000;  // 2023-11-14 22:13:20 UTC: fixed, as everything that enters a machine
 
+// How often the host's side is looked at while the guest is busy, in instructions. With it the Moments at which input
+// that is ready enters a machine are the same in every run.
+inline constexpr u64 kPollEvery = 200'000;
+
 struct BoardConfig {
   u64 memory_bytes = u64{256} << 20;
   i64 rtc_start = kDefaultRtcStart;  // seconds since 1970, UTC: what the battery-backed clock shows at reset

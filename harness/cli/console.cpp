@@ -15,7 +15,8 @@ namespace {
 
 constexpr u64 kOutputBuffer = 64 * 1024;
 constexpr u64 kInputBuffer = 4096;
-constexpr u8 kEscape = 1;  // Ctrl-A, as QEMU's users know it
+constexpr unsigned kLookEvery = 8;  // exchanges, while the guest is busy: looking costs a system call
+constexpr u8 kEscape = 1;           // Ctrl-A, as QEMU's users know it
 
 constexpr char kHelp[] =
     "\n"
@@ -147,7 +148,9 @@ void Console::wait_idle(Board& board, VirtualNs idle_until, std::optional<host::
 
 bool Console::exchange(Board& board, std::optional<VirtualNs> idle_until, std::optional<host::HostNs> wall_deadline) {
   if (!flush()) return false;
-  read_input(board);
+  const bool look = looks_ == 0 || idle_until;
+  looks_ = (looks_ + 1) % kLookEvery;
+  if (look) read_input(board);
   if (idle_until && interactive_ && typed_.empty() && !leave_) wait_idle(board, *idle_until, wall_deadline);
   while (!typed_.empty() && board.console_listens()) {
     board.console_receive(typed_.front());

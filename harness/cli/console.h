@@ -48,6 +48,7 @@ class Console final : public CharacterSink {
   bool owns_output_ = false;
   int input_ = -1;
   bool interactive_ = false;
+  unsigned looks_ = 0;  // at the input, modulo kLookEvery
   bool escape_pending_ = false;
   bool leave_ = false;
   std::string error_;

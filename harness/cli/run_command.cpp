@@ -43,7 +43,7 @@ class RunSession {
     limits.virtual_time = options_.max_time;
     limits.single_step = options_.single_step;
     const auto poll = [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); };
-    const RunResult result = board_.machine().run(limits, poll);
+    const RunResult result = board_.machine().run(limits, poll, kPollEvery);
     const bool at_stop = result.reason == ExitReason::instruction_limit && stop &&
                          board_.machine().clock().count() >= *stop &&
                          (!options_.max_instructions || *stop < *options_.max_instructions);

@@ -119,20 +119,23 @@ class PythonMachine {
     const InstrCount first = machine.clock().count();
     const std::size_t search_from = sink_.size();
     std::string ended_by;
-    const RunResult result = machine.run(limits, [&](std::optional<VirtualNs>) {
-      feed_input();
-      if (until && sink_.contains(*until, search_from)) {
-        ended_by = "console_match";
-        return false;
-      }
-      if (max_wall_ns && host::monotonic_now() - start >= *max_wall_ns) {
-        ended_by = "wall_limit";
-        return false;
-      }
-      const py::gil_scoped_acquire gil;  // Ctrl-C, and whatever else Python's signal handlers raise
-      raised_ = PyErr_CheckSignals() != 0;
-      return !raised_;
-    });
+    const RunResult result = machine.run(
+        limits,
+        [&](std::optional<VirtualNs>) {
+          feed_input();
+          if (until && sink_.contains(*until, search_from)) {
+            ended_by = "console_match";
+            return false;
+          }
+          if (max_wall_ns && host::monotonic_now() - start >= *max_wall_ns) {
+            ended_by = "wall_limit";
+            return false;
+          }
+          const py::gil_scoped_acquire gil;  // Ctrl-C, and whatever else Python's signal handlers raise
+          raised_ = PyErr_CheckSignals() != 0;
+          return !raised_;
+        },
+        kPollEvery);
     Report report = make_report(machine, result, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
     if (!ended_by.empty()) report.exit = ended_by;
     report.image = board_->image_kind();

@@ -16,8 +16,9 @@ namespace rondo::images {
 
 using Bytes = std::vector<u8>;
 
+// Not inlined: g++ 12 warns of overflows in resize() that cannot happen.
 template <class T>
-void put(Bytes& bytes, u64 offset, T value) {
+[[gnu::noinline]] void put(Bytes& bytes, u64 offset, T value) {
   if (bytes.size() < offset + sizeof value) bytes.resize(offset + sizeof value);
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
