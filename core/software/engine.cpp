@@ -227,9 +227,10 @@ void Interpreter::execute_one() {
   cpu_.slots[kSlotRip / 8] = cpu_.rip;
   const bool attention_before = cpu_.attention;
   cpu_.attention = false;
+  cpu_.no_single_step = false;
   trampoline(cpu_, ops);
   const bool retired_or_repeats = cpu_.leave != Leave::fault;
-  if (traps && retired_or_repeats) {
+  if (traps && retired_or_repeats && !cpu_.no_single_step) {
     a.pending_debug |= dr6::BS;
     cpu_.attention = true;
   }

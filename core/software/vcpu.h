@@ -46,6 +46,7 @@ struct Vcpu {
   Leave leave = Leave::attention;
   bool attention = false;   // set by anything that wants the driver to look before the next instruction
   bool rep_unfinished = false;  // set by a REP body that must be re-entered: RIP and count do not advance
+  bool no_single_step = false;  // set by INT n and SYSCALL: TF as it was before them causes no trap after them
   u8 cpl = 0;
   u64 rip_mask = ~u64{0};   // 32-bit wrap of EIP outside 64-bit mode
   Fault fault;              // with Leave::fault

@@ -218,7 +218,7 @@ static void test_user(void) {
   // Compatibility mode.
   EXPECT("compatibility mode", 0x80, 0, TRY_AT(kUserCode32, kUserData, 2, ".code32\n mov $0x12345678, %%eax\n inc %%eax\n .code64", "i"(0)));
   check("compatibility cs", trap.cs, kUserCode32);
-  EXPECT("syscall in compatibility mode is for others", UD, 0, TRY_AT(kUserCode32, kUserData, 2, "syscall", "i"(0)));
+  EXPECT_STRICT("syscall in compatibility mode is for others", UD, 0, TRY_AT(kUserCode32, kUserData, 2, "syscall", "i"(0)));
   EXPECT("into", OF, 0, TRY_AT(kUserCode32, kUserData, 0x802, ".code32\n into\n .code64", "i"(0)));
   EXPECT("bound", BR, 0, TRY_AT(kUserCode32, kUserData, 2, ".code32\n movl $1, -8(%%esp)\n movl $2, -4(%%esp)\n mov $3, %%eax\n bound %%eax, -8(%%esp)\n .code64", "i"(0)));
   EXPECT("32-bit wrap", 0x80, 0, TRY_AT(kUserCode32, kUserData, 2, ".code32\n mov $0x23, %%eax\n mov %%eax, %%ds\n mov $0xfffffff0, %%eax\n mov %%esp, %%edx\n add $0x10, %%edx\n movb $1, -16(%%eax,%%edx)\n.code64", "i"(0)));
@@ -291,7 +291,7 @@ static void test_far(void) {
   EXPECT("call gate with a type in its upper half", GP, kCallGate, TRY_USER("lcall *%[gate_]", [gate_] "m"(gate)));
   set_call_gate(entry, kConforming, 0xec);
   EXPECT("call gate to conforming code stays at CPL 3", 0x80, 0, TRY_USER("lcall *%[gate_]\n mov %%rdx, %[scs_]", [gate_] "m"(gate), [scs_] "m"(seen_cs)));
-  check("conforming cs", seen_cs, kConforming | 3);
+  if (!is_tcg()) check("conforming cs", seen_cs, kConforming | 3);
 }
 
 // --- SYSCALL, SYSENTER
@@ -316,7 +316,7 @@ static void test_fast_calls(void) {
   wrmsr(0xc0000080, rdmsr(0xc0000080) & ~1ull);
   EXPECT("syscall without SCE", UD, 0, TRY_USER("syscall", "i"(0)));
   wrmsr(0xc0000080, rdmsr(0xc0000080) | 1);
-  EXPECT("lstar must be canonical", GP, 0, TRY("mov $0xc0000082, %%ecx\n mov $0x80000000, %%edx\n wrmsr", "i"(0)));
+  EXPECT_STRICT("lstar must be canonical", GP, 0, TRY("mov $0xc0000082, %%ecx\n mov $0x80000000, %%edx\n wrmsr", "i"(0)));
 
   wrmsr(0x174, 0);
   EXPECT("sysenter without a segment", GP, 0, TRY_USER("sysenter", "i"(0)));
@@ -344,24 +344,24 @@ static void test_fast_calls(void) {
   check("fs base by wrfsbase", rdmsr(0xc0000100), 0x5555);
   asm volatile("rdgsbase %0" : "=r"(base));
   check("rdgsbase", base, 0x2222);
-  EXPECT("wrgsbase of a non-canonical base", GP, 0, TRY("wrgsbase %0", "r"(kNonCanonical)));
+  EXPECT_STRICT("wrgsbase of a non-canonical base", GP, 0, TRY("wrgsbase %0", "r"(kNonCanonical)));
 }
 
 // --- Control registers
 
 static void test_control(void) {
-  EXPECT("PG without PE", GP, 0, TRY("mov %%cr0, %%rax\n and $~1, %%eax\n mov %%rax, %%cr0", "i"(0)));
-  EXPECT("NW without CD", GP, 0, TRY("mov %%cr0, %%rax\n bts $29, %%rax\n btr $30, %%rax\n mov %%rax, %%cr0", "i"(0)));
-  EXPECT("high bits of cr0", GP, 0, TRY("mov %%cr0, %%rax\n bts $40, %%rax\n mov %%rax, %%cr0", "i"(0)));
-  EXPECT("PG off in 64-bit code", GP, 0, TRY("mov %%cr0, %%rax\n btr $31, %%rax\n mov %%rax, %%cr0", "i"(0)));
-  EXPECT("PAE off in long mode", GP, 0, TRY("mov %%cr4, %%rax\n btr $5, %%rax\n mov %%rax, %%cr4", "i"(0)));
-  EXPECT("reserved bit of cr4", GP, 0, TRY("mov %%cr4, %%rax\n bts $40, %%rax\n mov %%rax, %%cr4", "i"(0)));
-  EXPECT("reserved bit of cr3", GP, 0, TRY("mov %%cr3, %%rax\n bts $55, %%rax\n mov %%rax, %%cr3", "i"(0)));
-  EXPECT("LME off under paging", GP, 0, TRY("mov $0xc0000080, %%ecx\n rdmsr\n btr $8, %%eax\n wrmsr", "i"(0)));
-  EXPECT("reserved bit of EFER", GP, 0, TRY("mov $0xc0000080, %%ecx\n rdmsr\n bts $3, %%eax\n wrmsr", "i"(0)));
-  EXPECT("unknown MSR", GP, 0, TRY("mov $0x12345, %%ecx\n rdmsr", "i"(0)));
+  EXPECT_STRICT("PG without PE", GP, 0, TRY("mov %%cr0, %%rax\n and $~1, %%eax\n mov %%rax, %%cr0", "i"(0)));
+  EXPECT_STRICT("NW without CD", GP, 0, TRY("mov %%cr0, %%rax\n bts $29, %%rax\n btr $30, %%rax\n mov %%rax, %%cr0", "i"(0)));
+  EXPECT_STRICT("high bits of cr0", GP, 0, TRY("mov %%cr0, %%rax\n bts $40, %%rax\n mov %%rax, %%cr0", "i"(0)));
+  EXPECT_STRICT("PG off in 64-bit code", GP, 0, TRY("mov %%cr0, %%rax\n btr $31, %%rax\n mov %%rax, %%cr0", "i"(0)));
+  EXPECT_STRICT("PAE off in long mode", GP, 0, TRY("mov %%cr4, %%rax\n btr $5, %%rax\n mov %%rax, %%cr4", "i"(0)));
+  EXPECT_STRICT("reserved bit of cr4", GP, 0, TRY("mov %%cr4, %%rax\n bts $40, %%rax\n mov %%rax, %%cr4", "i"(0)));
+  EXPECT_STRICT("reserved bit of cr3", GP, 0, TRY("mov %%cr3, %%rax\n bts $55, %%rax\n mov %%rax, %%cr3", "i"(0)));
+  EXPECT_STRICT("LME off under paging", GP, 0, TRY("mov $0xc0000080, %%ecx\n rdmsr\n btr $8, %%eax\n wrmsr", "i"(0)));
+  EXPECT_STRICT("reserved bit of EFER", GP, 0, TRY("mov $0xc0000080, %%ecx\n rdmsr\n bts $3, %%eax\n wrmsr", "i"(0)));
+  EXPECT_STRICT("unknown MSR", GP, 0, TRY("mov $0x12345, %%ecx\n rdmsr", "i"(0)));
   EXPECT("cr1", UD, 0, TRY(".byte 0x0f, 0x20, 0xc8", "i"(0)));
-  EXPECT("cr8 beyond 15", GP, 0, TRY("mov $16, %%eax\n mov %%rax, %%cr8", "i"(0)));
+  EXPECT_STRICT("cr8 beyond 15", GP, 0, TRY("mov $16, %%eax\n mov %%rax, %%cr8", "i"(0)));
   WRITE_CR(8, 5);
   check("cr8", READ_CR(8), 5);
   WRITE_CR(8, 0);
@@ -377,7 +377,7 @@ static void test_control(void) {
   WRITE_CR(4, READ_CR(4) | 8);
   EXPECT("dr4 with DE", UD, 0, TRY("mov %%dr4, %%rax", "i"(0)));
   WRITE_CR(4, READ_CR(4) & ~8ull);
-  EXPECT("high half of dr7", GP, 0, TRY("mov $1, %%eax\n shl $32, %%rax\n mov %%rax, %%dr7", "i"(0)));
+  EXPECT_STRICT("high half of dr7", GP, 0, TRY("mov $1, %%eax\n shl $32, %%rax\n mov %%rax, %%dr7", "i"(0)));
 }
 
 void main(void) {

@@ -31,6 +31,8 @@ const Op* syscall(Vcpu& cpu, const Op* op) {
   set_flat(cpu, selector, static_cast<u16>(selector + 8), 0, true);
   cpu.set_rflags(rflags & ~cpu.arch.sfmask);
   control_transferred(cpu, true, old);
+  // Whether a single step ends here is decided by TF after the instruction, so that FMASK can keep it out of the kernel.
+  cpu.no_single_step = !(cpu.rflags_rest & flags::TF);
   return continue_at(cpu, op, cpu.arch.lstar);
 }
 
@@ -46,6 +48,7 @@ const Op* sysret(Vcpu& cpu, const Op* op) {
   constexpr u64 kLoaded = 0x3c7fd7;  // SDM 2B, SYSRET: all but RF, VM and the reserved bits
   cpu.set_rflags(cpu.gpr(R11) & kLoaded);
   control_transferred(cpu, true, old);
+  if (cpu.rflags_rest & flags::TF) [[unlikely]] cpu.arch.pending_debug |= dr6::BS;  // as if the system call were stepped over: before the next instruction
   return continue_at(cpu, op, target);
 }
 

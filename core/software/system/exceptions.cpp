@@ -99,6 +99,7 @@ void software_interrupt(Vcpu& cpu, const Op* op, u8 vector, EventKind kind) {
   }
   cpu.next_rip = cpu.rip;
   cpu.rip = rip;
+  cpu.no_single_step = true;  // the transfer cleared TF (SDM 3B 17.3.1.4)
 }
 
 }  // namespace rondo::software
