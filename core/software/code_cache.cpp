@@ -33,9 +33,16 @@ u64 CodeCache::lines_of(u64 from, u64 length) {
   return up_to_last & ~((u64{1} << first) - 1);
 }
 
-Block* CodeCache::find(u64 physical, u64 second_page) const {
+Block* CodeCache::find(u64 physical) const {
   for (Block* block = buckets_[bucket(physical)]; block; block = block->hash_next) {
-    if (block->physical == physical && block->key == key_.packed() && (!block->crosses || block->second_page == second_page)) return block;
+    if (block->physical == physical && block->key == key_.packed()) return block;
+  }
+  return nullptr;
+}
+
+Block* CodeCache::find_crossing(u64 physical, u64 second_page) const {
+  for (Block* block = buckets_[bucket(physical)]; block; block = block->hash_next) {
+    if (block->physical == physical && block->key == key_.packed() && block->crosses && block->second_page == second_page) return block;
   }
   return nullptr;
 }

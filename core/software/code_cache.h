@@ -31,8 +31,10 @@ class CodeCache {
     mapping_changed(true);
   }
 
-  // The block that starts at this physical address in the current mode, or null.
-  Block* find(u64 physical, u64 second_page) const;
+  // The block that starts at this physical address in the current mode, or null. There may be several if the instruction there crosses into the next linear
+  // page: find() gives any of them, find_crossing() the one that goes on in `second_page`.
+  Block* find(u64 physical) const;
+  Block* find_crossing(u64 physical, u64 second_page) const;
   // Makes room for a block with `op_count` Ops and registers it; its pages are watched from now on. The caller fills the Ops.
   Block* add(u64 physical, u64 second_page, bool crosses, unsigned bytes, std::span<const Op> ops, unsigned count);
 

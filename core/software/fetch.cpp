@@ -45,11 +45,11 @@ Block* Fetcher::block_at(Vcpu& cpu) {
     cpu.fault.vector = kStepInstead;
     return nullptr;
   }
-  Block* block = cache_.find(physical, 0);
+  Block* block = cache_.find(physical);
   if (block && block->crosses) {
     u64 second;
     if (!translate(cpu, (linear & ~kPageMask) + kPageSize, second)) return nullptr;
-    block = cache_.find(physical, second);
+    block = cache_.find_crossing(physical, second);
   }
   if (!block) block = build(cpu, linear, physical);
   if (!block) return nullptr;
