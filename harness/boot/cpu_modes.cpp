@@ -45,7 +45,9 @@ Result<CpuState> flat_state(PhysicalMemory& memory, Placement& placement, bool l
   cpu.tr = Segment{.selector = kTaskSelector, .limit = 0x67, .type = kBusyTss, .s = false};
   cpu.ldtr = Segment{.limit = 0, .type = 2, .s = false, .present = false};
   cpu.gdtr = {kBootGdt.value, kGdtLimit};
-  cpu.idtr = {0, 0};
+  // As after RESET, over memory that is zero: an exception before the kernel has its own IDT is a triple fault, and not
+  // one that was asked for.
+  cpu.idtr = {0, 0xffff};
   cpu.cr0 = cr0::PE | cr0::ET;
   cpu.gpr[RSP] = kBootStackTop.value;
 

@@ -44,9 +44,6 @@ def test_console_is_exact(run, tmp_path):
 )
 def test_ends(run, tmp_path, body, reason, status):
     outcome = run("--kernel", multiboot(tmp_path, body), "--memory", "4M", "--max-instructions", "1000", "--console", "none")
-    if reason == "triple_fault":  # with IDTs as bad as these the boot loader's empty one may count as asked for
-        assert outcome.report["exit"] in ("triple_fault", "reset")
-        return
     assert (outcome.report["exit"], outcome.status) == (reason, status)
     assert (outcome.errors != "") == (status == 5)
 
