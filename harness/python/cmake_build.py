@@ -1,20 +1,15 @@
-"""Lets `pip install .` build the extension module with CMake (see pyproject.toml)."""
+"""Lets `pip install .` build the extension module with CMake (see setup.py)."""
 
 import pathlib
 import subprocess
 import sys
 
-from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class CMakeBuild(build_ext):
-    def finalize_options(self):
-        self.distribution.ext_modules = [Extension("rondo._rondo", sources=[])]
-        super().finalize_options()
-
     def build_extension(self, extension):
         build = pathlib.Path(self.build_temp).resolve()
         target = pathlib.Path(self.get_ext_fullpath(extension.name)).resolve()
