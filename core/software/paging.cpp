@@ -21,6 +21,8 @@ constexpr u64 kReservedHigh = ((u64{1} << 52) - 1) & ~((u64{1} << kPhysicalAddre
 constexpr u32 kQuietLimit = 64;
 constexpr u8 kMoveLimit = 100;
 
+// Linear address bits that select an entry.
+unsigned index_bits(unsigned entry_bytes) { return entry_bytes == 8 ? 9 : 10; }
 u64 low_mask(unsigned bits) { return (u64{1} << bits) - 1; }
 
 }  // namespace
@@ -118,7 +120,7 @@ void Mmu::note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_by
     if (!was_watched) tlb_.watch(entry - (reinterpret_cast<u64>(entry) & kPageMask));
   } else if (info.base != base || info.level != level || info.entry_bytes != entry_bytes) {
     // A recycled table: what was derived at its old place goes, and it starts afresh. One that is really used at several places moves too often.
-    if (info.level == 1 && level == 1 && info.moves < kMoveLimit && !info.several) {
+    if (info.moves < kMoveLimit && !info.several) {
       drop_derived(cpu, info);
       info = {.base = base, .level = level, .entry_bytes = entry_bytes, .several = false, .fetched = {},
               .moves = static_cast<u8>(info.moves + 1), .quiet_stores = 0};
@@ -130,9 +132,9 @@ void Mmu::note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_by
   info.quiet_stores = 0;
 }
 
-// All that was derived from a leaf table at one place.
+// All that was derived from a table at one place.
 void Mmu::drop_derived(Vcpu& cpu, const TableInfo& info) {
-  drop_range(info.base, info.entry_bytes == 8 ? u64{1} << 21 : u64{1} << 22);
+  drop_range(info.base, u64{1} << (kPageShift + index_bits(info.entry_bytes) * info.level));
   remap_code(cpu, info);
 }
 
@@ -348,6 +350,10 @@ bool Mmu::access(Vcpu& cpu, u64 linear, Access access, Rights rights, Translatio
 }
 
 void Mmu::drop_range(u64 base, u64 length) {
+  if (length == u64{1} << 48) {  // a whole PML4, both halves
+    tlb_.clear();
+    return;
+  }
   if (length / kPageSize >= kTlbSize) {
     for (u64 i = 0; i < kTlbSize; ++i) {
       TlbEntry& entry = tlb_.at(i << kPageShift);
@@ -361,7 +367,7 @@ void Mmu::drop_range(u64 base, u64 length) {
 }
 
 void Mmu::forget_table(Vcpu& cpu, TableInfo& info, const u8* host) {
-  if (info.level == 1 && !info.several) {
+  if (info.level < 4 && !info.several) {
     drop_derived(cpu, info);
   } else {
     flush(cpu);
@@ -391,8 +397,7 @@ bool Mmu::table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned
       everything = true;
       continue;
     }
-    const unsigned index_bits = entry_bytes == 8 ? 9 : 10;
-    const unsigned span_bits = kPageShift + index_bits * (info.level - 1u);
+    const unsigned span_bits = kPageShift + index_bits(info.entry_bytes) * (info.level - 1u);
     u64 base = info.base + (at / entry_bytes << span_bits);
     if (info.level == 4) base = static_cast<u64>(static_cast<i64>(base << 16) >> 16);
     drop_range(base, u64{1} << span_bits);
