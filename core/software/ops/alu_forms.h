@@ -121,7 +121,49 @@ const Op* binary_m(Vcpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
+// Instructions that only read their r/m operand (IMUL, BSF, CMOVcc, ...): F::apply<T>(cpu, op, value) does the rest. It cannot fault.
+template <class T, class F>
+const Op* source_r(Vcpu& cpu, const Op* op) {
+  F::template apply<T>(cpu, op, cpu.reg<T>(op->src));
+  return next(cpu, op);
+}
+
+template <class T, class F>
+[[gnu::noinline]] const Op* source_m_slow(Vcpu& cpu, const Op* op) {
+  const Loaded<T> v = load<T>(cpu, op);
+  if (v.status == MemStatus::fault) return leave_with_fault(cpu, op);
+  F::template apply<T>(cpu, op, v.value);
+  return finish(cpu, op, v.status);
+}
+
+template <class T, class F>
+const Op* source_m(Vcpu& cpu, const Op* op) {
+  const u64 linear = flat_linear(cpu, op);
+  const TlbEntry& entry = cpu.tlb->at(linear);
+  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]] return source_m_slow<T, F>(cpu, op);
+  F::template apply<T>(cpu, op, host_load<T>(host_of(entry, linear)));
+  return next(cpu, op);
+}
+
 // --- Lowering.
+
+// The operand is a register (op.src) or the memory operand. No byte form.
+template <class T, class F>
+Handler source_handler(bool memory, const Op& op) {
+  if (!memory) return &source_r<T, F>;
+  return op.ea ? &source_m_slow<T, F> : &source_m<T, F>;
+}
+template <class F>
+Handler lower_source(unsigned bytes, const Operand& operand, Op& op) {
+  const bool memory = is_memory(operand);
+  if (!memory) op.src = slot_of(operand);
+  switch (bytes) {
+    case 2: return source_handler<u16, F>(memory, op);
+    case 4: return source_handler<u32, F>(memory, op);
+    case 8: return source_handler<u64, F>(memory, op);
+    default: return nullptr;
+  }
+}
 
 enum class AddressForm : u8 { simple, flat, checked };
 inline AddressForm address_form(const Op& op) {

@@ -51,9 +51,11 @@ LinearAddress displaced_linear(Vcpu& cpu, const Op* op, u64 distance, unsigned s
   return {offset + cpu.reg<u64>(op->segment), true};
 }
 
-// `status` faults before anything changed.
+// Everything that is not a plain hit. A fault comes before any change.
 template <class T, class F>
-const Op* bit_at(Vcpu& cpu, const Op* op, u64 linear, unsigned at) {
+[[gnu::noinline]] const Op* bit_at_slow(Vcpu& cpu, const Op* op, LinearAddress address, unsigned at) {
+  if (!address.ok) return leave_with_fault(cpu, op);
+  const u64 linear = address.value;
   if constexpr (F::kWrites) {
     const TlbEntry& entry = cpu.tlb->at(linear);
     if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T)) &&
@@ -74,32 +76,46 @@ const Op* bit_at(Vcpu& cpu, const Op* op, u64 linear, unsigned at) {
 }
 
 template <class T, class F>
+[[gnu::always_inline]] inline const Op* bit_at(Vcpu& cpu, const Op* op, u64 linear, unsigned at) {
+  const TlbEntry& entry = cpu.tlb->at(linear);
+  if (!tlb_hit(cpu, F::kWrites ? entry.write_tag : entry.read_tag, linear, sizeof(T))) [[unlikely]] {
+    return bit_at_slow<T, F>(cpu, op, {linear, true}, at);
+  }
+  void* host = host_of(entry, linear);
+  const T value = host_load<T>(host);
+  if constexpr (F::kWrites) host_store<T>(host, static_cast<T>(F::apply(value, u64{1} << at)));
+  cpu.lazy.set_cf(value >> at & 1);
+  return next(cpu, op);
+}
+
+template <class T, class F, class Address>
 const Op* bit_mr(Vcpu& cpu, const Op* op) {
   const T offset = cpu.reg<T>(op->src);
-  const u64 distance = string_distance<T>(offset);
-  const unsigned at = static_cast<unsigned>(offset) & kBitMask<T>;
-  if (op->ea == 0) [[likely]] return bit_at<T, F>(cpu, op, flat_linear(cpu, op) + distance, at);
-  const LinearAddress a = displaced_linear(cpu, op, distance, sizeof(T), F::kWrites);
-  if (!a.ok) return leave_with_fault(cpu, op);
-  return bit_at<T, F>(cpu, op, a.value, at);
+  return bit_at<T, F>(cpu, op, Address::linear(cpu, op) + string_distance<T>(offset), static_cast<unsigned>(offset) & kBitMask<T>);
+}
+template <class T, class F>
+const Op* bit_mr_checked(Vcpu& cpu, const Op* op) {
+  const T offset = cpu.reg<T>(op->src);
+  const LinearAddress address = displaced_linear(cpu, op, string_distance<T>(offset), sizeof(T), F::kWrites);
+  return bit_at_slow<T, F>(cpu, op, address, static_cast<unsigned>(offset) & kBitMask<T>);
 }
 
-template <class T, class F>
+template <class T, class F, class Address>
 const Op* bit_mi(Vcpu& cpu, const Op* op) {
-  const unsigned at = static_cast<unsigned>(op->imm) & kBitMask<T>;
-  if (op->ea == 0) [[likely]] return bit_at<T, F>(cpu, op, flat_linear(cpu, op), at);
-  const LinearAddress a = checked_linear(cpu, op, sizeof(T), F::kWrites);
-  if (!a.ok) return leave_with_fault(cpu, op);
-  return bit_at<T, F>(cpu, op, a.value, at);
+  return bit_at<T, F>(cpu, op, Address::linear(cpu, op), static_cast<unsigned>(op->imm) & kBitMask<T>);
+}
+template <class T, class F>
+const Op* bit_mi_checked(Vcpu& cpu, const Op* op) {
+  return bit_at_slow<T, F>(cpu, op, checked_linear(cpu, op, sizeof(T), F::kWrites), static_cast<unsigned>(op->imm) & kBitMask<T>);
 }
 
 template <class T, class F>
-Handler bit_handler(Form form) {
+Handler bit_handler(Form form, const Op& op) {
   switch (form) {
     case Form::rr: return &bit_r<T, F, RegisterSource>;
     case Form::ri: return &bit_r<T, F, ImmediateSource>;
-    case Form::mr: return &bit_mr<T, F>;
-    case Form::mi: return &bit_mi<T, F>;
+    case Form::mr: return by_address(op, &bit_mr<T, F, SimpleAddress>, &bit_mr<T, F, FlatAddress>, &bit_mr_checked<T, F>);
+    case Form::mi: return by_address(op, &bit_mi<T, F, SimpleAddress>, &bit_mi<T, F, FlatAddress>, &bit_mi_checked<T, F>);
     case Form::rm: return nullptr;
   }
   return nullptr;
@@ -110,9 +126,9 @@ Handler lower_bit(const Instruction& instruction, Op& op) {
   const std::optional<Form> form = two_operand_form(instruction, op);
   if (!form) return nullptr;
   switch (instruction.operand_bytes) {
-    case 2: return bit_handler<u16, F>(*form);
-    case 4: return bit_handler<u32, F>(*form);
-    case 8: return bit_handler<u64, F>(*form);
+    case 2: return bit_handler<u16, F>(*form, op);
+    case 4: return bit_handler<u32, F>(*form, op);
+    case 8: return bit_handler<u64, F>(*form, op);
     default: return nullptr;
   }
 }

@@ -5,60 +5,34 @@
 namespace rondo::software {
 namespace {
 
+// A source of zero leaves the whole destination alone, the upper half of a 32-bit one included.
+template <class T>
+[[gnu::always_inline]] inline void finish_scan(Vcpu& cpu, const Op* op, const Scan<T>& r) {
+  if (r.found) cpu.set_reg<T>(op->dst, r.value);
+  set_flags(cpu, r.flags);
+}
+
 struct Bsf {
   template <class T>
-  static Scan<T> apply(T source) { return alu_bsf(source); }
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) { finish_scan<T>(cpu, op, alu_bsf(source)); }
 };
 struct Bsr {
   template <class T>
-  static Scan<T> apply(T source) { return alu_bsr(source); }
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) { finish_scan<T>(cpu, op, alu_bsr(source)); }
 };
-
-struct FromRegister {
+struct Popcnt {
   template <class T>
-  [[gnu::always_inline]] static Loaded<T> get(Vcpu& cpu, const Op* op) { return {cpu.reg<T>(op->src), MemStatus::ok}; }
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) {
+    const AluResult<T> r = alu_popcnt(source);
+    cpu.set_reg<T>(op->dst, r.value);
+    set_flags(cpu, r.flags);
+  }
 };
-struct FromMemory {
-  template <class T>
-  [[gnu::always_inline]] static Loaded<T> get(Vcpu& cpu, const Op* op) { return load<T>(cpu, op); }
-};
-
-// A source of zero leaves the whole destination alone, the upper half of a 32-bit one included.
-template <class T, class F, class Source>
-const Op* scan(Vcpu& cpu, const Op* op) {
-  const Loaded<T> v = Source::template get<T>(cpu, op);
-  if (v.status == MemStatus::fault) return leave_with_fault(cpu, op);
-  const Scan<T> r = F::template apply<T>(v.value);
-  if (r.found) cpu.set_reg<T>(op->dst, r.value);
-  set_flags(cpu, r.flags);
-  return finish(cpu, op, v.status);
-}
-
-template <class T, class Source>
-const Op* popcnt(Vcpu& cpu, const Op* op) {
-  const Loaded<T> v = Source::template get<T>(cpu, op);
-  if (v.status == MemStatus::fault) return leave_with_fault(cpu, op);
-  const AluResult<T> r = alu_popcnt(v.value);
-  cpu.set_reg<T>(op->dst, r.value);
-  set_flags(cpu, r.flags);
-  return finish(cpu, op, v.status);
-}
-
-// Whether the source is in memory. The form must be rr or rm.
-std::optional<bool> memory_source(const Instruction& instruction, Op& op) {
-  const std::optional<Form> form = two_operand_form(instruction, op);
-  if (form == Form::rr) return false;
-  if (form == Form::rm) return true;
-  return std::nullopt;
-}
 
 template <class F>
 Handler lower_scan(const Instruction& instruction, Op& op) {
-  const std::optional<bool> memory = memory_source(instruction, op);
-  if (!memory) return nullptr;
-  const unsigned bytes = instruction.operand_bytes;
-  return *memory ? by_size(bytes, nullptr, &scan<u16, F, FromMemory>, &scan<u32, F, FromMemory>, &scan<u64, F, FromMemory>)
-                 : by_size(bytes, nullptr, &scan<u16, F, FromRegister>, &scan<u32, F, FromRegister>, &scan<u64, F, FromRegister>);
+  op.dst = slot_of(instruction.operands[0]);
+  return lower_source<F>(instruction.operand_bytes, instruction.operands[1], op);
 }
 
 }  // namespace
@@ -75,11 +49,7 @@ Handler lower<Operation::BSR>(const Instruction& instruction, Op& op, LowerConte
 
 template <>
 Handler lower<Operation::POPCNT>(const Instruction& instruction, Op& op, LowerContext&) {
-  const std::optional<bool> memory = memory_source(instruction, op);
-  if (!memory) return nullptr;
-  const unsigned bytes = instruction.operand_bytes;
-  return *memory ? by_size(bytes, nullptr, &popcnt<u16, FromMemory>, &popcnt<u32, FromMemory>, &popcnt<u64, FromMemory>)
-                 : by_size(bytes, nullptr, &popcnt<u16, FromRegister>, &popcnt<u32, FromRegister>, &popcnt<u64, FromRegister>);
+  return lower_scan<Popcnt>(instruction, op);
 }
 
 }  // namespace rondo::software

@@ -7,15 +7,20 @@
 namespace rondo::software {
 namespace {
 
-// One handler per condition for the register forms; the memory forms choose at run time.
-template <std::size_t... C>
-bool test_condition(const LazyFlags& lazy, unsigned condition, std::index_sequence<C...>) {
-  bool value = false;
-  ((condition == C ? (value = lazy.test<C>(), true) : false) || ...);
-  return value;
-}
+// One handler per condition for the register forms; the memory forms choose at run time (SDM 1 appendix B: an odd code negates the even one before it).
 bool test_condition(const LazyFlags& lazy, unsigned condition) {
-  return test_condition(lazy, condition, std::make_index_sequence<16>());
+  bool value = false;
+  switch (condition / 2) {
+    case 0: value = lazy.of(); break;
+    case 1: value = lazy.cf(); break;
+    case 2: value = lazy.zf(); break;
+    case 3: value = lazy.cf() || lazy.zf(); break;
+    case 4: value = lazy.sf(); break;
+    case 5: value = lazy.pf(); break;
+    case 6: value = lazy.sf() != lazy.of(); break;
+    default: value = lazy.zf() || lazy.sf() != lazy.of(); break;
+  }
+  return value != ((condition & 1) != 0);
 }
 
 // A false condition still clears the upper half of a 32-bit destination (SDM 2A, CMOVcc).
@@ -27,13 +32,12 @@ const Op* cmov_rr(Vcpu& cpu, const Op* op) {
 }
 
 // The source is read whatever the condition is.
-template <class T>
-const Op* cmov_rm(Vcpu& cpu, const Op* op) {
-  const Loaded<T> v = load<T>(cpu, op);
-  if (v.status == MemStatus::fault) return leave_with_fault(cpu, op);
-  cpu.set_reg<T>(op->dst, test_condition(cpu.lazy, op->aux) ? v.value : cpu.reg<T>(op->dst));
-  return finish(cpu, op, v.status);
-}
+struct CmovMemory {
+  template <class T>
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) {
+    cpu.set_reg<T>(op->dst, test_condition(cpu.lazy, op->aux) ? source : cpu.reg<T>(op->dst));
+  }
+};
 
 template <unsigned Condition>
 const Op* set_r(Vcpu& cpu, const Op* op) {
@@ -58,9 +62,9 @@ Handler set_of(unsigned condition, std::index_sequence<C...>) {
 }
 
 template <class T>
-Handler cmov_handler(Form form, unsigned condition) {
-  if (form == Form::rr) return cmov_of<T>(condition, std::make_index_sequence<16>());
-  return form == Form::rm ? &cmov_rm<T> : nullptr;
+Handler cmov_handler(Form form, const Op& op) {
+  if (form == Form::rr) return cmov_of<T>(op.aux, std::make_index_sequence<16>());
+  return form == Form::rm ? source_handler<T, CmovMemory>(true, op) : nullptr;
 }
 
 }  // namespace
@@ -71,9 +75,9 @@ Handler lower<Operation::CMOVCC>(const Instruction& instruction, Op& op, LowerCo
   if (!form) return nullptr;
   op.aux = instruction.condition & 15;
   switch (instruction.operand_bytes) {
-    case 2: return cmov_handler<u16>(*form, op.aux);
-    case 4: return cmov_handler<u32>(*form, op.aux);
-    case 8: return cmov_handler<u64>(*form, op.aux);
+    case 2: return cmov_handler<u16>(*form, op);
+    case 4: return cmov_handler<u32>(*form, op);
+    case 8: return cmov_handler<u64>(*form, op);
     default: return nullptr;
   }
 }

@@ -33,16 +33,16 @@ struct Signed {
 };
 
 // accumulator * operand, double width.
-template <class T, class Sign, class Source>
-const Op* multiply(Vcpu& cpu, const Op* op) {
-  const Loaded<T> b = Source::template get<T>(cpu, op);
-  if (b.status == MemStatus::fault) return leave_with_fault(cpu, op);
-  const Product<T> p = Sign::template multiply<T>(cpu.reg<T>(gpr_slot(RAX)), b.value);
-  cpu.set_reg<T>(gpr_slot(RAX), p.low);
-  cpu.set_reg<T>(kHigh<T>, p.high);
-  cpu.lazy.set_cf_of(p.overflow, p.overflow);
-  return finish(cpu, op, b.status);
-}
+template <class Sign>
+struct Multiply {
+  template <class T>
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op*, T b) {
+    const Product<T> p = Sign::template multiply<T>(cpu.reg<T>(gpr_slot(RAX)), b);
+    cpu.set_reg<T>(gpr_slot(RAX), p.low);
+    cpu.set_reg<T>(kHigh<T>, p.high);
+    cpu.lazy.set_cf_of(p.overflow, p.overflow);
+  }
+};
 
 [[gnu::noinline, gnu::cold]] const Op* divide_error(Vcpu& cpu, const Op* op) {
   cpu.fault = fault_de();
@@ -61,37 +61,34 @@ const Op* divide(Vcpu& cpu, const Op* op) {
 }
 
 // dst = dst * operand, and dst = operand * immediate.
-template <class T, class Source, bool Immediate>
-const Op* imul(Vcpu& cpu, const Op* op) {
-  const Loaded<T> b = Source::template get<T>(cpu, op);
-  if (b.status == MemStatus::fault) return leave_with_fault(cpu, op);
-  const T a = Immediate ? static_cast<T>(op->imm) : cpu.reg<T>(op->dst);
-  const Product<T> p = alu_imul(a, b.value);
-  cpu.set_reg<T>(op->dst, p.low);
-  cpu.lazy.set_cf_of(p.overflow, p.overflow);
-  return finish(cpu, op, b.status);
-}
+template <bool Immediate>
+struct Imul {
+  template <class T>
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T b) {
+    const T a = Immediate ? static_cast<T>(op->imm) : cpu.reg<T>(op->dst);
+    const Product<T> p = alu_imul(a, b);
+    cpu.set_reg<T>(op->dst, p.low);
+    cpu.lazy.set_cf_of(p.overflow, p.overflow);
+  }
+};
 
-template <class Sign, class Source>
-Handler multiply_of(unsigned bytes) {
-  return by_size(bytes, &multiply<u8, Sign, Source>, &multiply<u16, Sign, Source>, &multiply<u32, Sign, Source>,
-                 &multiply<u64, Sign, Source>);
-}
 template <class Sign, class Source>
 Handler divide_of(unsigned bytes) {
   return by_size(bytes, &divide<u8, Sign, Source>, &divide<u16, Sign, Source>, &divide<u32, Sign, Source>,
                  &divide<u64, Sign, Source>);
 }
-template <class Source, bool Immediate>
-Handler imul_of(unsigned bytes) {
-  return by_size(bytes, nullptr, &imul<u16, Source, Immediate>, &imul<u32, Source, Immediate>, &imul<u64, Source, Immediate>);
-}
-
 // True if the operand is in memory; else op.src names it.
 bool memory_source(const Operand& operand, Op& op) {
   if (is_memory(operand)) return true;
   op.src = slot_of(operand);
   return false;
+}
+
+template <class Sign>
+Handler lower_multiply(const Instruction& instruction, Op& op) {
+  const Operand& operand = instruction.operands[0];
+  if (instruction.operand_bytes != 1) return lower_source<Multiply<Sign>>(instruction.operand_bytes, operand, op);
+  return source_handler<u8, Multiply<Sign>>(memory_source(operand, op), op);
 }
 
 template <class Sign>
@@ -105,24 +102,16 @@ Handler lower_divide(const Instruction& instruction, Op& op) {
 
 template <>
 Handler lower<Operation::MUL>(const Instruction& instruction, Op& op, LowerContext&) {
-  const unsigned bytes = instruction.operand_bytes;
-  return memory_source(instruction.operands[0], op) ? multiply_of<Unsigned, MemoryOperand>(bytes)
-                                                    : multiply_of<Unsigned, RegisterOperand>(bytes);
+  return lower_multiply<Unsigned>(instruction, op);
 }
 
 template <>
 Handler lower<Operation::IMUL>(const Instruction& instruction, Op& op, LowerContext&) {
-  const unsigned bytes = instruction.operand_bytes;
-  if (instruction.operand_count == 1) {
-    return memory_source(instruction.operands[0], op) ? multiply_of<Signed, MemoryOperand>(bytes)
-                                                      : multiply_of<Signed, RegisterOperand>(bytes);
-  }
+  if (instruction.operand_count == 1) return lower_multiply<Signed>(instruction, op);
   op.dst = slot_of(instruction.operands[0]);
-  const bool memory = memory_source(instruction.operands[1], op);
-  if (instruction.operand_count == 2) {
-    return memory ? imul_of<MemoryOperand, false>(bytes) : imul_of<RegisterOperand, false>(bytes);
-  }
-  return memory ? imul_of<MemoryOperand, true>(bytes) : imul_of<RegisterOperand, true>(bytes);
+  const Operand& source = instruction.operands[1];
+  return instruction.operand_count == 2 ? lower_source<Imul<false>>(instruction.operand_bytes, source, op)
+                                        : lower_source<Imul<true>>(instruction.operand_bytes, source, op);
 }
 
 template <>
