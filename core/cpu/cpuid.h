@@ -5,8 +5,8 @@
 
 namespace rondo {
 
-// CPUID.1:EAX, and EDX after reset. Family 6, model 36H, stepping 1: an in-order core, which operating systems know to need no mitigation of
-// speculative-execution attacks.
+// CPUID.1:EAX, and EDX after reset. Family 6, model 36H, stepping 1: an in-order core, which operating systems know to
+// need no mitigation of speculative-execution attacks.
 inline constexpr u32 kCpuSignature = 0x00030661;
 inline constexpr u64 kTscHz = 1'000'000'000;  // the TSC counts virtual nanoseconds
 inline constexpr u32 kMicrocodeRevision = 1;

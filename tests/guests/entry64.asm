@@ -197,7 +197,7 @@ gdt_pointer:
     dq gdt
 
 section .bss
-align 4096
+alignb 4096
 pml4: resb 4096
 pdpt: resb 4096
 pd0: resb 4 * 4096

@@ -8,8 +8,10 @@ namespace {
 
 u64 source_value(const Vcpu& cpu, const Op& op) { return op.aux == 8 ? cpu.reg<u64>(op.src) : cpu.reg<u32>(op.src); }
 void set_destination_value(Vcpu& cpu, const Op& op, u64 value) {
-  if (op.aux == 8) cpu.set_reg<u64>(op.dst, value);
-  else cpu.set_reg<u32>(op.dst, static_cast<u32>(value));
+  if (op.aux == 8)
+    cpu.set_reg<u64>(op.dst, value);
+  else
+    cpu.set_reg<u32>(op.dst, static_cast<u32>(value));
 }
 
 // op.src: the control register.
@@ -44,7 +46,8 @@ void write_cr8(Vcpu& cpu, const Op& op) {
 // A new address space in 64-bit code, without the driver: what is mapped at the next instruction is looked up afresh.
 const Op* write_cr3_64(Vcpu& cpu, const Op* op) {
   const u64 value = cpu.reg<u64>(op->src);
-  if (cpu.cpl != 0 || !is_valid_cr3(cpu, value)) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (cpu.cpl != 0 || !is_valid_cr3(cpu, value)) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   cpu.arch.cr3 = value;
   mode_changed(cpu);
   return continue_at(cpu, op, following_rip(cpu, op));
@@ -79,18 +82,28 @@ void write_dr(Vcpu& cpu, const Op& op) {
   } else {
     if (value >> 32) throw fault_gp(0);
     constexpr u64 kDr6Writable = 0xe00f, kDr7Writable = 0xffff23ff;
-    if (n == 6) cpu.arch.dr6 = (value & kDr6Writable) | dr6::kFixed1;
-    else cpu.arch.dr7 = (value & kDr7Writable) | dr7::kFixed1;
+    if (n == 6)
+      cpu.arch.dr6 = (value & kDr6Writable) | dr6::kFixed1;
+    else
+      cpu.arch.dr7 = (value & kDr7Writable) | dr7::kFixed1;
   }
   mode_changed(cpu);
 }
 
 void smsw(Vcpu& cpu, const Op& op) {
   switch (op.aux) {
-    case 0: write_operand<u16>(cpu, &op, static_cast<u16>(cpu.arch.cr0)); break;
-    case 2: cpu.set_reg<u16>(op.dst, static_cast<u16>(cpu.arch.cr0)); break;
-    case 4: cpu.set_reg<u32>(op.dst, static_cast<u32>(cpu.arch.cr0)); break;
-    default: cpu.set_reg<u64>(op.dst, cpu.arch.cr0); break;
+    case 0:
+      write_operand<u16>(cpu, &op, static_cast<u16>(cpu.arch.cr0));
+      break;
+    case 2:
+      cpu.set_reg<u16>(op.dst, static_cast<u16>(cpu.arch.cr0));
+      break;
+    case 4:
+      cpu.set_reg<u32>(op.dst, static_cast<u32>(cpu.arch.cr0));
+      break;
+    default:
+      cpu.set_reg<u64>(op.dst, cpu.arch.cr0);
+      break;
   }
 }
 
@@ -109,15 +122,20 @@ void clts(Vcpu& cpu, const Op&) {
 
 Handler lower_write_cr(unsigned n, bool wide, LowerContext& context) {
   switch (n) {
-    case 0: return lower_ending<write_cr0>(context);
-    case 2: return &cold<write_cr2>;
+    case 0:
+      return lower_ending<write_cr0>(context);
+    case 2:
+      return &cold<write_cr2>;
     case 3:
       if (!wide) return lower_ending<write_cr3>(context);
       context.ends_block = true;
       return &write_cr3_64;
-    case 4: return lower_ending<write_cr4>(context);
-    case 8: return lower_ending<write_cr8>(context);
-    default: return nullptr;
+    case 4:
+      return lower_ending<write_cr4>(context);
+    case 8:
+      return lower_ending<write_cr8>(context);
+    default:
+      return nullptr;
   }
 }
 

@@ -5,7 +5,8 @@
 namespace rondo::software {
 namespace {
 
-// ptr16:16 and ptr16:32: op.imm is the offset, op.disp the selector. m16:xx: the offset comes first. op.aux is the operand size.
+// ptr16:16 and ptr16:32: op.imm is the offset, op.disp the selector. m16:xx: the offset comes first. op.aux is the
+// operand size.
 FarPointer pointer_in_instruction(const Op& op) {
   return {static_cast<u16>(op.disp), op.imm & (op.aux == 2 ? 0xffff : 0xffffffff)};
 }

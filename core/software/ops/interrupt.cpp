@@ -31,26 +31,31 @@ void iret(Vcpu& cpu, const Op& op) { interrupt_return(cpu, op, op.aux); }
 
 // 64-bit mode: the common return goes on without the driver.
 const Op* iret64(Vcpu& cpu, const Op* op) {
-  if (!try_iret64(cpu, op)) [[unlikely]] return leave_with_fault(cpu, op);
+  if (!try_iret64(cpu, op)) [[unlikely]]
+    return leave_with_fault(cpu, op);
   return continue_at(cpu, op, cpu.next_rip);
 }
 
-// CLI and STI need CPL <= IOPL; virtual-8086 mode without VME needs IOPL 3, which is the same test at CPL 3 (SDM 2A, 2B).
+// CLI and STI need CPL <= IOPL; virtual-8086 mode without VME needs IOPL 3, which is the same test at CPL 3 (SDM 2A,
+// 2B).
 bool may_change_if(const Vcpu& cpu) { return cpu.real_mode() || cpu.cpl <= cpu.iopl(); }
 
 const Op* cli(Vcpu& cpu, const Op* op) {
-  if (!may_change_if(cpu)) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (!may_change_if(cpu)) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   cpu.rflags_rest &= ~flags::IF;
   return next(cpu, op);
 }
 
-// Interrupts stay off for one more instruction. If that is in this block and nothing is waiting, it is over before anybody could look: what becomes pending
-// in it leaves the block after it. A single step sees a block of one.
+// Interrupts stay off for one more instruction. If that is in this block and nothing is waiting, it is over before
+// anybody could look: what becomes pending in it leaves the block after it. A single step sees a block of one.
 const Op* sti(Vcpu& cpu, const Op* op) {
-  if (!may_change_if(cpu)) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (!may_change_if(cpu)) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   if (cpu.rflags_rest & flags::IF) return next(cpu, op);
   cpu.rflags_rest |= flags::IF;
-  if (op->left > 1 && !cpu.attention && !cpu.arch.nmi_pending && !cpu.apic->intr()) [[likely]] return next(cpu, op);
+  if (op->left > 1 && !cpu.attention && !cpu.arch.nmi_pending && !cpu.apic->intr()) [[likely]]
+    return next(cpu, op);
   cpu.arch.sti_shadow = true;
   return leave_after(cpu, op);
 }

@@ -17,7 +17,9 @@ void begin_io(Vcpu& cpu, const Op& op, u16 port, unsigned size) {
 }
 
 // op.aux: the port comes from DX, else from the immediate.
-u16 port_of(const Vcpu& cpu, const Op& op) { return op.aux ? cpu.reg<u16>(gpr_slot(RDX)) : static_cast<u16>(op.imm & 0xff); }
+u16 port_of(const Vcpu& cpu, const Op& op) {
+  return op.aux ? cpu.reg<u16>(gpr_slot(RDX)) : static_cast<u16>(op.imm & 0xff);
+}
 
 template <class T>
 void in(Vcpu& cpu, const Op& op) {
@@ -35,21 +37,31 @@ void out(Vcpu& cpu, const Op& op) {
 
 u64 read_address(const Vcpu& cpu, unsigned reg, unsigned address_bytes) {
   switch (address_bytes) {
-    case 8: return cpu.gpr(reg);
-    case 4: return cpu.reg<u32>(gpr_slot(reg));
-    default: return cpu.reg<u16>(gpr_slot(reg));
+    case 8:
+      return cpu.gpr(reg);
+    case 4:
+      return cpu.reg<u32>(gpr_slot(reg));
+    default:
+      return cpu.reg<u16>(gpr_slot(reg));
   }
 }
 
 void write_address(Vcpu& cpu, unsigned reg, unsigned address_bytes, u64 value) {
   switch (address_bytes) {
-    case 8: cpu.set_reg<u64>(gpr_slot(reg), value); break;
-    case 4: cpu.set_reg<u32>(gpr_slot(reg), static_cast<u32>(value)); break;
-    default: cpu.set_reg<u16>(gpr_slot(reg), static_cast<u16>(value)); break;
+    case 8:
+      cpu.set_reg<u64>(gpr_slot(reg), value);
+      break;
+    case 4:
+      cpu.set_reg<u32>(gpr_slot(reg), static_cast<u32>(value));
+      break;
+    default:
+      cpu.set_reg<u16>(gpr_slot(reg), static_cast<u16>(value));
+      break;
   }
 }
 
-// INS and OUTS: op.src: REP, op.aux: address size, op.dst: the segment of the source. One iteration at a time: devices may end the run or interrupt after each.
+// INS and OUTS: op.src: REP, op.aux: address size, op.dst: the segment of the source. One iteration at a time: devices
+// may end the run or interrupt after each.
 
 // False: REP with a count of zero.
 bool begin_string(const Vcpu& cpu, const Op& op) { return !op.src || read_address(cpu, RCX, op.aux) != 0; }
@@ -65,9 +77,9 @@ void end_string(Vcpu& cpu, const Op& op, unsigned index, unsigned size) {
 
 template <class T>
 void ins(Vcpu& cpu, const Op& op) {
-  if (!begin_string(cpu, op)) return;
   const u16 port = cpu.reg<u16>(gpr_slot(RDX));
-  if (!io_permitted(cpu, port, sizeof(T))) throw fault_gp(0);
+  if (!io_permitted(cpu, port, sizeof(T))) throw fault_gp(0);  // with a count of zero too (found on the silicon)
+  if (!begin_string(cpu, op)) return;
   const u64 linear = linear_in_segment(cpu, ES, read_address(cpu, RDI, op.aux), sizeof(T), true);
   require_writable(cpu, &op, linear, sizeof(T));
   begin_io(cpu, op, port, sizeof(T));
@@ -77,9 +89,9 @@ void ins(Vcpu& cpu, const Op& op) {
 
 template <class T>
 void outs(Vcpu& cpu, const Op& op) {
-  if (!begin_string(cpu, op)) return;
   const u16 port = cpu.reg<u16>(gpr_slot(RDX));
-  if (!io_permitted(cpu, port, sizeof(T))) throw fault_gp(0);
+  if (!io_permitted(cpu, port, sizeof(T))) throw fault_gp(0);  // with a count of zero too (found on the silicon)
+  if (!begin_string(cpu, op)) return;
   const u64 linear = linear_in_segment(cpu, op.dst, read_address(cpu, RSI, op.aux), sizeof(T), false);
   const T value = read_linear<T>(cpu, &op, linear, Privilege::current, op.dst == SS);
   begin_io(cpu, op, port, sizeof(T));
@@ -113,13 +125,15 @@ Handler lower<Operation::OUT>(const Instruction& instruction, Op& op, LowerConte
 template <>
 Handler lower<Operation::INS>(const Instruction& instruction, Op& op, LowerContext& context) {
   set_string(instruction, op, context);
-  return by_size(instruction.operand_bytes == 8 ? 4 : instruction.operand_bytes, &ending<ins<u8>>, &ending<ins<u16>>, &ending<ins<u32>>, nullptr);
+  return by_size(instruction.operand_bytes == 8 ? 4 : instruction.operand_bytes, &ending<ins<u8>>, &ending<ins<u16>>,
+                 &ending<ins<u32>>, nullptr);
 }
 
 template <>
 Handler lower<Operation::OUTS>(const Instruction& instruction, Op& op, LowerContext& context) {
   set_string(instruction, op, context);
-  return by_size(instruction.operand_bytes == 8 ? 4 : instruction.operand_bytes, &ending<outs<u8>>, &ending<outs<u16>>, &ending<outs<u32>>, nullptr);
+  return by_size(instruction.operand_bytes == 8 ? 4 : instruction.operand_bytes, &ending<outs<u8>>, &ending<outs<u16>>,
+                 &ending<outs<u32>>, nullptr);
 }
 
 }  // namespace rondo::software

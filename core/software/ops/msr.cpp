@@ -30,28 +30,33 @@ void wrmsr(Vcpu& cpu, const Op& op) {
 bool may_read_time(const Vcpu& cpu) { return cpu.cpl == 0 || !(cpu.arch.cr4 & cr4::TSD); }
 
 const Op* rdtsc(Vcpu& cpu, const Op* op) {
-  if (!may_read_time(cpu)) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (!may_read_time(cpu)) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   cpu.sync_clock(op);
   set_edx_eax(cpu, cpu.tsc());
   return next(cpu, op);
 }
 
 const Op* rdtscp(Vcpu& cpu, const Op* op) {
-  if (!may_read_time(cpu)) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (!may_read_time(cpu)) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   cpu.sync_clock(op);
   set_edx_eax(cpu, cpu.tsc());
   cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
   return next(cpu, op);
 }
 
-// The model has no performance counters: every index is out of range, and without CR4.PCE the instruction is privileged. #GP(0) either way.
+// The model has no performance counters: every index is out of range, and without CR4.PCE the instruction is
+// privileged. #GP(0) either way.
 const Op* rdpmc(Vcpu& cpu, const Op* op) { return raise(cpu, op, fault_gp(0)); }
 
 void cpuid_body(Vcpu& cpu, const Op&) {
   constexpr u64 kApicEnable = 1 << 11;
   u64 apic_base = kApicEnable;
   if (cpu.apic->owns_msr(msr::APIC_BASE)) cpu.apic->read_msr(msr::APIC_BASE, apic_base);
-  const CpuidResult result = cpuid({.leaf = cpu.reg<u32>(gpr_slot(RAX)), .subleaf = cpu.reg<u32>(gpr_slot(RCX)), .code64 = cpu.code64(),
+  const CpuidResult result = cpuid({.leaf = cpu.reg<u32>(gpr_slot(RAX)),
+                                    .subleaf = cpu.reg<u32>(gpr_slot(RCX)),
+                                    .code64 = cpu.code64(),
                                     .apic_enabled = (apic_base & kApicEnable) != 0});
   cpu.set_reg<u32>(gpr_slot(RAX), result.eax);
   cpu.set_reg<u32>(gpr_slot(RBX), result.ebx);

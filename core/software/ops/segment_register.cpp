@@ -52,7 +52,8 @@ Handler lower_load_far(const Instruction& instruction, Op& op, LowerContext& con
   op.dst = slot_of(instruction.operands[0]);
   op.src = segment;
   context.ends_block = true;
-  return by_size(instruction.operand_bytes, nullptr, &ending<load_far<u16>>, &ending<load_far<u32>>, &ending<load_far<u64>>);
+  return by_size(instruction.operand_bytes, nullptr, &ending<load_far<u16>>, &ending<load_far<u32>>,
+                 &ending<load_far<u64>>);
 }
 
 }  // namespace

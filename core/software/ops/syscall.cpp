@@ -8,12 +8,30 @@ namespace {
 
 // The fixed contents that these instructions give CS and SS: flat, present, read/write or execute/read, accessed.
 Segment flat_code(u16 selector, u8 dpl, bool code64) {
-  return {.selector = selector, .base = 0, .limit = 0xffffffff, .type = 11, .s = true, .dpl = dpl, .present = true, .avl = false, .l = code64,
-          .db = !code64, .g = true};
+  return {.selector = selector,
+          .base = 0,
+          .limit = 0xffffffff,
+          .type = 11,
+          .s = true,
+          .dpl = dpl,
+          .present = true,
+          .avl = false,
+          .l = code64,
+          .db = !code64,
+          .g = true};
 }
 Segment flat_stack(u16 selector, u8 dpl) {
-  return {.selector = selector, .base = 0, .limit = 0xffffffff, .type = 3, .s = true, .dpl = dpl, .present = true, .avl = false, .l = false,
-          .db = true, .g = true};
+  return {.selector = selector,
+          .base = 0,
+          .limit = 0xffffffff,
+          .type = 3,
+          .s = true,
+          .dpl = dpl,
+          .present = true,
+          .avl = false,
+          .l = false,
+          .db = true,
+          .g = true};
 }
 
 void set_flat(Vcpu& cpu, u16 cs, u16 ss, u8 cpl, bool code64) {
@@ -23,7 +41,8 @@ void set_flat(Vcpu& cpu, u16 cs, u16 ss, u8 cpl, bool code64) {
 }
 
 const Op* syscall(Vcpu& cpu, const Op* op) {
-  if (!(cpu.arch.efer & efer::SCE)) [[unlikely]] return raise(cpu, op, fault_ud());
+  if (!(cpu.arch.efer & efer::SCE)) [[unlikely]]
+    return raise(cpu, op, fault_ud());
   const u64 rflags = cpu.rflags() & ~flags::RF, old = cpu.rflags_rest;
   cpu.gpr(RCX) = following_rip(cpu, op);
   cpu.gpr(R11) = rflags;
@@ -31,7 +50,8 @@ const Op* syscall(Vcpu& cpu, const Op* op) {
   set_flat(cpu, selector, static_cast<u16>(selector + 8), 0, true);
   cpu.set_rflags(rflags & ~cpu.arch.sfmask);
   control_transferred(cpu, true, old);
-  // Whether a single step ends here is decided by TF after the instruction, so that FMASK can keep it out of the kernel.
+  // Whether a single step ends here is decided by TF after the instruction, so that FMASK can keep it out of the
+  // kernel.
   cpu.no_single_step = !(cpu.rflags_rest & flags::TF);
   return continue_at(cpu, op, cpu.arch.lstar);
 }
@@ -39,16 +59,19 @@ const Op* syscall(Vcpu& cpu, const Op* op) {
 // Operand size 64 returns to 64-bit mode, else to compatibility mode.
 template <bool To64>
 const Op* sysret(Vcpu& cpu, const Op* op) {
-  if (!(cpu.arch.efer & efer::SCE)) [[unlikely]] return raise(cpu, op, fault_ud());
+  if (!(cpu.arch.efer & efer::SCE)) [[unlikely]]
+    return raise(cpu, op, fault_ud());
   const u64 target = To64 ? cpu.gpr(RCX) : cpu.reg<u32>(gpr_slot(RCX));
-  if (cpu.cpl != 0 || !is_canonical(target)) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (cpu.cpl != 0 || !is_canonical(target)) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   const u64 old = cpu.rflags_rest;
   const u16 base = static_cast<u16>(cpu.arch.star >> 48);
   set_flat(cpu, static_cast<u16>(base + (To64 ? 16 : 0)), static_cast<u16>(base + 8), 3, To64);
   constexpr u64 kLoaded = 0x3c7fd7;  // SDM 2B, SYSRET: all but RF, VM and the reserved bits
   cpu.set_rflags(cpu.gpr(R11) & kLoaded);
   control_transferred(cpu, true, old);
-  if (cpu.rflags_rest & flags::TF) [[unlikely]] cpu.arch.pending_debug |= dr6::BS;  // as if the system call were stepped over: before the next instruction
+  if (cpu.rflags_rest & flags::TF) [[unlikely]]
+    cpu.arch.pending_debug |= dr6::BS;  // as if the system call were stepped over: before the next instruction
   return continue_at(cpu, op, target);
 }
 
@@ -78,7 +101,8 @@ void sysexit(Vcpu& cpu, const Op&) {
 }
 
 const Op* swapgs(Vcpu& cpu, const Op* op) {
-  if (cpu.cpl != 0) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (cpu.cpl != 0) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   const u64 base = cpu.arch.segment[GS].base;
   cpu.arch.segment[GS].base = cpu.slots[segment_slot(GS) / 8] = cpu.arch.kernel_gs_base;
   cpu.arch.kernel_gs_base = base;
@@ -87,16 +111,19 @@ const Op* swapgs(Vcpu& cpu, const Op* op) {
 
 template <unsigned Name, class T>
 const Op* read_base(Vcpu& cpu, const Op* op) {
-  if (!(cpu.arch.cr4 & cr4::FSGSBASE)) [[unlikely]] return raise(cpu, op, fault_ud());
+  if (!(cpu.arch.cr4 & cr4::FSGSBASE)) [[unlikely]]
+    return raise(cpu, op, fault_ud());
   cpu.set_reg<T>(op->dst, static_cast<T>(cpu.arch.segment[Name].base));
   return next(cpu, op);
 }
 
 template <unsigned Name, class T>
 const Op* write_base(Vcpu& cpu, const Op* op) {
-  if (!(cpu.arch.cr4 & cr4::FSGSBASE)) [[unlikely]] return raise(cpu, op, fault_ud());
+  if (!(cpu.arch.cr4 & cr4::FSGSBASE)) [[unlikely]]
+    return raise(cpu, op, fault_ud());
   const u64 base = cpu.reg<T>(op->dst);
-  if (!is_canonical(base)) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (!is_canonical(base)) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   cpu.arch.segment[Name].base = cpu.slots[segment_slot(Name) / 8] = base;
   return next(cpu, op);
 }

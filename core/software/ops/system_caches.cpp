@@ -7,13 +7,15 @@ namespace {
 
 // Caches and TLB are invisible (paging.h): there is nothing to invalidate.
 const Op* invalidate(Vcpu& cpu, const Op* op) {
-  if (cpu.cpl != 0) [[unlikely]] return raise(cpu, op, fault_gp(0));
+  if (cpu.cpl != 0) [[unlikely]]
+    return raise(cpu, op, fault_gp(0));
   return next(cpu, op);
 }
 
 template <bool Set>
 const Op* set_ac(Vcpu& cpu, const Op* op) {
-  if (cpu.cpl != 0) [[unlikely]] return raise(cpu, op, fault_ud());
+  if (cpu.cpl != 0) [[unlikely]]
+    return raise(cpu, op, fault_ud());
   const u64 old = cpu.rflags_rest;
   cpu.rflags_rest = Set ? old | flags::AC : old & ~flags::AC;
   if (cpu.rflags_rest != old) privilege_context_changed(cpu);

@@ -4,10 +4,18 @@ namespace rondo::software {
 
 void store_selector(Vcpu& cpu, const Op& op, u16 value) {
   switch (op.aux) {
-    case 0: write_operand<u16>(cpu, &op, value); break;
-    case 2: cpu.set_reg<u16>(op.dst, value); break;
-    case 4: cpu.set_reg<u32>(op.dst, value); break;
-    default: cpu.set_reg<u64>(op.dst, value); break;
+    case 0:
+      write_operand<u16>(cpu, &op, value);
+      break;
+    case 2:
+      cpu.set_reg<u16>(op.dst, value);
+      break;
+    case 4:
+      cpu.set_reg<u32>(op.dst, value);
+      break;
+    default:
+      cpu.set_reg<u64>(op.dst, value);
+      break;
   }
 }
 

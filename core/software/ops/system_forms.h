@@ -36,9 +36,12 @@ inline void require_protected(const Vcpu& cpu) {
 }
 
 // The RIP after *op in 64-bit code.
-[[gnu::always_inline]] inline u64 following_rip(const Vcpu& cpu, const Op* op) { return cpu.slots[kSlotRip / 8] + op->next_offset; }
+[[gnu::always_inline]] inline u64 following_rip(const Vcpu& cpu, const Op* op) {
+  return cpu.slots[kSlotRip / 8] + op->next_offset;
+}
 
-// The destination of a 16-bit system value: a register takes it zero-extended to its size, memory 16 bits (SLDT, STR, MOV from a segment register).
+// The destination of a 16-bit system value: a register takes it zero-extended to its size, memory 16 bits (SLDT, STR,
+// MOV from a segment register).
 void store_selector(Vcpu& cpu, const Op& op, u16 value);
 // op.dst and op.aux for the operand `n`: aux is the register's size in bytes, or 0 for memory.
 void set_destination(const Instruction& instruction, Op& op, unsigned n = 0);

@@ -60,7 +60,8 @@ void ltr(Vcpu& cpu, const Op& op) {
   if (is_null(selector)) throw fault_gp(0);
   if (selector & 4) throw_selector_fault(kGP, selector);
   Descriptor descriptor = read_descriptor(cpu, selector);
-  const bool right_type = cpu.long_mode() ? descriptor.is_system(SystemType::tss32_available) : descriptor.is_tss_available();
+  const bool right_type =
+      cpu.long_mode() ? descriptor.is_system(SystemType::tss32_available) : descriptor.is_tss_available();
   if (!right_type) throw_selector_fault(kGP, selector);
   complete_system_descriptor(cpu, selector, descriptor);
   if (!descriptor.present()) throw_selector_fault(kNP, selector);
@@ -112,8 +113,10 @@ bool type_allowed(const Vcpu& cpu, const Descriptor& descriptor, u16 in_long_mod
 
 // op.disp: size of the destination, op.dst.
 void set_examined(Vcpu& cpu, const Op& op, u32 value) {
-  if (op.imm == 2) cpu.set_reg<u16>(op.dst, static_cast<u16>(value));
-  else cpu.set_reg<u32>(op.dst, value);
+  if (op.imm == 2)
+    cpu.set_reg<u16>(op.dst, static_cast<u16>(value));
+  else
+    cpu.set_reg<u32>(op.dst, value);
   set_zf(cpu, true);
 }
 

@@ -5,12 +5,14 @@
 namespace rondo::software {
 namespace {
 
-constexpr u64 kCr0Defined = cr0::PE | cr0::MP | cr0::EM | cr0::TS | cr0::NE | cr0::WP | cr0::AM | cr0::NW | cr0::CD | cr0::PG;
-constexpr u64 kCr4Defined = cr4::TSD | cr4::DE | cr4::PSE | cr4::PAE | cr4::MCE | cr4::PGE | cr4::PCE | cr4::OSFXSR | cr4::OSXMMEXCPT |
-                            cr4::FSGSBASE | cr4::SMEP | cr4::SMAP;
+constexpr u64 kCr0Defined =
+    cr0::PE | cr0::MP | cr0::EM | cr0::TS | cr0::NE | cr0::WP | cr0::AM | cr0::NW | cr0::CD | cr0::PG;
+constexpr u64 kCr4Defined = cr4::TSD | cr4::DE | cr4::PSE | cr4::PAE | cr4::MCE | cr4::PGE | cr4::PCE | cr4::OSFXSR |
+                            cr4::OSXMMEXCPT | cr4::FSGSBASE | cr4::SMEP | cr4::SMAP;
 
-// PAE paging outside IA-32e mode: the four page-directory-pointer entries are checked when CR3 is loaded (SDM 3A 4.4.1). They are read again by every walk,
-// so that there is no hidden copy of them; the difference shows only to software that changes them without loading CR3.
+// PAE paging outside IA-32e mode: the four page-directory-pointer entries are checked when CR3 is loaded (SDM
+// 3A 4.4.1). They are read again by every walk, so that there is no hidden copy of them; the difference shows only to
+// software that changes them without loading CR3.
 bool valid_pdptes(const Vcpu& cpu, u64 cr3) {
   constexpr u64 kReserved = (~u64{0} << kPhysicalAddressBits) | 0x1e6;
   for (unsigned i = 0; i < 4; ++i) {
@@ -31,11 +33,16 @@ bool pae_without_long_mode(u64 cr0_value, u64 cr4_value, u64 efer_value) {
 
 u64 read_control(Vcpu& cpu, unsigned n) {
   switch (n) {
-    case 0: return cpu.arch.cr0;
-    case 2: return cpu.arch.cr2;
-    case 3: return cpu.arch.cr3;
-    case 4: return cpu.arch.cr4;
-    default: return cpu.apic->read_cr8();
+    case 0:
+      return cpu.arch.cr0;
+    case 2:
+      return cpu.arch.cr2;
+    case 3:
+      return cpu.arch.cr3;
+    case 4:
+      return cpu.arch.cr4;
+    default:
+      return cpu.apic->read_cr8();
   }
 }
 
@@ -49,7 +56,8 @@ void set_cr0(Vcpu& cpu, u64 value) {
   const bool paging_on = (value & ~a.cr0) & cr0::PG, paging_off = (~value & a.cr0) & cr0::PG;
   if (paging_on && (a.efer & efer::LME)) {
     // SDM 3A 9.8.5: IA-32e mode begins here.
-    const bool tss16 = a.tr.type == static_cast<u8>(SystemType::tss16_available) || a.tr.type == static_cast<u8>(SystemType::tss16_busy);
+    const bool tss16 = a.tr.type == static_cast<u8>(SystemType::tss16_available) ||
+                       a.tr.type == static_cast<u8>(SystemType::tss16_busy);
     if (!(a.cr4 & cr4::PAE) || a.segment[CS].l || tss16) throw fault_gp(0);
     efer_value |= efer::LMA;
   } else if (paging_off) {

@@ -1,4 +1,5 @@
-// Control registers: what may be written, and what follows from it (SDM 3A 2.5, SDM 2 "MOV - Move to/from Control Registers").
+// Control registers: what may be written, and what follows from it (SDM 3A 2.5, SDM 2 "MOV - Move to/from Control
+// Registers").
 #pragma once
 
 #include "core/software/mode.h"

@@ -41,7 +41,8 @@ u64 debug_instruction_match(const Vcpu& cpu, u64 rip) {
 
 u64 debug_data_match(const Vcpu& cpu, u64 linear, unsigned size, bool write) {
   if (!(cpu.arch.dr7 & 0xff)) return 0;
-  return match(cpu, linear, size, [write](BreakOn on) { return on == BreakOn::access || (write && on == BreakOn::write); });
+  return match(cpu, linear, size,
+               [write](BreakOn on) { return on == BreakOn::access || (write && on == BreakOn::write); });
 }
 
 u64 debug_io_match(const Vcpu& cpu, u16 port, unsigned size) {

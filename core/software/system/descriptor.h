@@ -7,8 +7,18 @@ namespace rondo::software {
 
 // Types of system descriptors (S = 0), SDM 3A table 3-2.
 enum class SystemType : u8 {
-  tss16_available = 1, ldt = 2, tss16_busy = 3, call_gate16 = 4, task_gate = 5, interrupt_gate16 = 6, trap_gate16 = 7,
-  tss32_available = 9, tss32_busy = 11, call_gate32 = 12, interrupt_gate32 = 14, trap_gate32 = 15
+  tss16_available = 1,
+  ldt = 2,
+  tss16_busy = 3,
+  call_gate16 = 4,
+  task_gate = 5,
+  interrupt_gate16 = 6,
+  trap_gate16 = 7,
+  tss32_available = 9,
+  tss32_busy = 11,
+  call_gate32 = 12,
+  interrupt_gate32 = 14,
+  trap_gate32 = 15
 };
 inline constexpr u8 kTssBusyBit = 2;
 inline constexpr u8 kAccessedBit = 1;
@@ -32,7 +42,9 @@ struct Descriptor {
   bool is_writable_data() const { return s() && !(type() & 8) && (type() & 2); }
   bool is_readable() const { return s() && (!(type() & 8) || (type() & 2)); }
   bool is_system(SystemType wanted) const { return !s() && system_type() == wanted; }
-  bool is_tss_available() const { return is_system(SystemType::tss16_available) || is_system(SystemType::tss32_available); }
+  bool is_tss_available() const {
+    return is_system(SystemType::tss16_available) || is_system(SystemType::tss32_available);
+  }
   bool is_tss_busy() const { return is_system(SystemType::tss16_busy) || is_system(SystemType::tss32_busy); }
 
   u64 base() const { return (low >> 16 & 0xffffff) | (low >> 56) << 24 | high << 32; }
@@ -41,8 +53,17 @@ struct Descriptor {
     return g() ? raw << 12 | 0xfff : raw;
   }
   Segment to_segment(u16 selector) const {
-    return {.selector = selector, .base = base(), .limit = limit(), .type = type(), .s = s(), .dpl = dpl(), .present = present(),
-            .avl = avl(), .l = l(), .db = db(), .g = g()};
+    return {.selector = selector,
+            .base = base(),
+            .limit = limit(),
+            .type = type(),
+            .s = s(),
+            .dpl = dpl(),
+            .present = present(),
+            .avl = avl(),
+            .l = l(),
+            .db = db(),
+            .g = g()};
   }
 
   // Gates.

@@ -9,10 +9,18 @@ enum class FaultClass : u8 { benign, contributory, page_fault, double_fault };
 
 FaultClass class_of(u8 vector) {  // SDM 3A table 6-4
   switch (vector) {
-    case kDE: case kTS: case kNP: case kSS: case kGP: return FaultClass::contributory;
-    case kPF: return FaultClass::page_fault;
-    case kDF: return FaultClass::double_fault;
-    default: return FaultClass::benign;
+    case kDE:
+    case kTS:
+    case kNP:
+    case kSS:
+    case kGP:
+      return FaultClass::contributory;
+    case kPF:
+      return FaultClass::page_fault;
+    case kDF:
+      return FaultClass::double_fault;
+    default:
+      return FaultClass::benign;
   }
 }
 
@@ -34,8 +42,8 @@ void record(Vcpu& cpu, const Fault& fault) {
   }
 }
 
-// The value of RF in the image that is pushed (SDM 3B 17.3.1.1). Only faults set it, but for instruction breakpoints; what lies between iterations of a
-// string instruction has it set already.
+// The value of RF in the image that is pushed (SDM 3B 17.3.1.1). Only faults set it, but for instruction breakpoints;
+// what lies between iterations of a string instruction has it set already.
 void set_resume_flag(Vcpu& cpu, const Fault& fault) {
   const bool trap = fault.vector == kDB ? !(fault.dr6 & dr6::BD) : fault.vector == kBP || fault.vector == kOF;
   if (!trap) cpu.rflags_rest |= flags::RF;

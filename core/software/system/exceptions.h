@@ -6,13 +6,13 @@
 namespace rondo::software {
 
 enum class EventKind : u8 {
-  external,   // a maskable interrupt
+  external,  // a maskable interrupt
   nmi,
   exception,  // raised by the processor
   software,   // INT n
   int3,       // INT3 and INTO: no IOPL check in virtual-8086 mode
   into,
-  int1        // ICEBP: counts as a hardware exception
+  int1  // ICEBP: counts as a hardware exception
 };
 
 struct Event {
@@ -22,17 +22,20 @@ struct Event {
   u32 error_code = 0;
 };
 
-// --- For the driver. The event happens at Vcpu::rip (a trap: after the instruction; a fault: at it); afterwards Vcpu::rip is the handler's first
-// instruction. Faults on the way are delivered too, down to a double fault; a triple fault sets Activity::shutdown. Never throws.
+// --- For the driver. The event happens at Vcpu::rip (a trap: after the instruction; a fault: at it); afterwards
+// Vcpu::rip is the handler's first instruction. Faults on the way are delivered too, down to a double fault; a triple
+// fault sets Activity::shutdown. Never throws.
 void deliver(Vcpu& cpu, const Fault& fault);
 void deliver(Vcpu& cpu, u8 vector, EventKind kind);  // external, nmi
 
-// --- For instruction bodies: INT n and its relatives. Returns to cpu.next_rip; afterwards next_rip is the handler. Throws with nothing changed.
+// --- For instruction bodies: INT n and its relatives. Returns to cpu.next_rip; afterwards next_rip is the handler.
+// Throws with nothing changed.
 void software_interrupt(Vcpu& cpu, const Op* op, u8 vector, EventKind kind);
 
 // Whether the event sets the EXT bit in error codes of what goes wrong on the way (SDM 3A 6.13).
 inline bool is_external_event(EventKind kind) {
-  return kind == EventKind::external || kind == EventKind::nmi || kind == EventKind::exception || kind == EventKind::int1;
+  return kind == EventKind::external || kind == EventKind::nmi || kind == EventKind::exception ||
+         kind == EventKind::int1;
 }
 
 // The transfer itself (interrupt_entry.cpp): pushes return_rip, and sets cpu.rip to the handler.

@@ -97,7 +97,8 @@ void iret_protected(Vcpu& cpu, const Op& op, unsigned bytes) {
   const u64 rip = stack.pop(bytes) & offset_mask(bytes);
   const u16 selector = static_cast<u16>(stack.pop(bytes));
   const u64 image = stack.pop(bytes);
-  if ((image & flags::VM) && cpu.cpl == 0 && bytes == 4 && !cpu.long_mode()) return iret_to_v8086(cpu, stack, rip, selector, image);
+  if ((image & flags::VM) && cpu.cpl == 0 && bytes == 4 && !cpu.long_mode())
+    return iret_to_v8086(cpu, stack, rip, selector, image);
 
   Descriptor code = return_segment(cpu, selector);
   const u8 cpl = rpl_of(selector);

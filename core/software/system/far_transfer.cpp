@@ -24,7 +24,8 @@ void check_code_bits(const Vcpu& cpu, u16 selector, const Descriptor& code) {
 // A code segment reached without a gate runs at the present CPL (SDM 3A 5.8.1).
 void check_direct(const Vcpu& cpu, u16 selector, const Descriptor& code) {
   if (!code.is_code()) throw_selector_fault(kGP, selector);
-  if (code.is_conforming() ? code.dpl() > cpu.cpl : rpl_of(selector) > cpu.cpl || code.dpl() != cpu.cpl) throw_selector_fault(kGP, selector);
+  if (code.is_conforming() ? code.dpl() > cpu.cpl : rpl_of(selector) > cpu.cpl || code.dpl() != cpu.cpl)
+    throw_selector_fault(kGP, selector);
   check_code_bits(cpu, selector, code);
   if (!code.present()) throw_selector_fault(kNP, selector);
 }
@@ -94,7 +95,8 @@ SystemTarget classify(const Vcpu& cpu, u16 selector, const Descriptor& descripto
   return SystemTarget::task;
 }
 
-// CALL through a gate to a more privileged segment: a new stack from the TSS, with the caller's and the parameters on it (SDM 3A 5.8.5).
+// CALL through a gate to a more privileged segment: a new stack from the TSS, with the caller's and the parameters on
+// it (SDM 3A 5.8.5).
 void call_inner(Vcpu& cpu, const Op& op, GateTarget& target) {
   const u8 cpl = target.code.dpl();
   const bool wide = cpu.long_mode();
@@ -115,7 +117,8 @@ void call_inner(Vcpu& cpu, const Op& op, GateTarget& target) {
   std::array<u32, 32> parameters{};
   const unsigned count = wide ? 0 : target.parameters;
   const StackCursor caller(cpu, &op);
-  for (unsigned i = 0; i < count; ++i) parameters[i] = static_cast<u32>(caller.peek(u64{i} * target.bytes, target.bytes));
+  for (unsigned i = 0; i < count; ++i)
+    parameters[i] = static_cast<u32>(caller.peek(u64{i} * target.bytes, target.bytes));
 
   CplScope scope(cpu, cpl);
   StackCursor stack(cpu, &op, ss, sp, wide ? 8 : stack_address_bytes(ss), error_of(ss.selector));

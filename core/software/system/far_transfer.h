@@ -1,5 +1,5 @@
-// Far jumps, calls and returns, and IRET: through code segments, gates and tasks (SDM 3A 5.8, SDM 2 JMP, CALL, RET, IRET).
-// They set Vcpu::next_rip and throw with nothing changed.
+// Far jumps, calls and returns, and IRET: through code segments, gates and tasks (SDM 3A 5.8, SDM 2 JMP, CALL, RET,
+// IRET). They set Vcpu::next_rip and throw with nothing changed.
 #pragma once
 
 #include "core/software/vcpu.h"

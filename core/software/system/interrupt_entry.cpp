@@ -8,7 +8,9 @@ namespace {
 
 constexpr u32 kIdtBit = 2;  // the error code names an IDT entry
 
-bool by_instruction(EventKind kind) { return kind == EventKind::software || kind == EventKind::int3 || kind == EventKind::into; }
+bool by_instruction(EventKind kind) {
+  return kind == EventKind::software || kind == EventKind::int3 || kind == EventKind::into;
+}
 
 [[noreturn]] void throw_gate_fault(u8 fault_vector, u8 vector) {
   throw Fault{.vector = fault_vector, .has_error_code = true, .error_code = vector * 8U | kIdtBit};
@@ -69,8 +71,10 @@ void enter_64(Vcpu& cpu, const Op* op, const Event& event, u64 return_rip) {
   if (!is_canonical(gate.gate_offset())) throw fault_gp(0);
 
   u64 rsp = cpu.gpr(RSP);
-  if (gate.gate_ist()) rsp = interrupt_stack(cpu, gate.gate_ist());
-  else if (cpl != old_cpl) rsp = inner_rsp(cpu, cpl);
+  if (gate.gate_ist())
+    rsp = interrupt_stack(cpu, gate.gate_ist());
+  else if (cpl != old_cpl)
+    rsp = inner_rsp(cpu, cpl);
   scope.set(cpl);
   StackCursor stack(cpu, op, cpu.arch.segment[SS], rsp & ~u64{15}, 8);
   stack.push(cpu.arch.segment[SS].selector, 8);

@@ -97,9 +97,11 @@ void load_segment_real(Vcpu& cpu, unsigned name, u16 selector) {
 }
 
 Segment checked_stack_segment(Vcpu& cpu, u16 selector, unsigned cpl, u8 vector) {
-  if (is_null(selector)) throw Fault{.vector = vector, .has_error_code = true, .error_code = vector == kTS ? error_of(selector) : 0};
+  if (is_null(selector))
+    throw Fault{.vector = vector, .has_error_code = true, .error_code = vector == kTS ? error_of(selector) : 0};
   Descriptor descriptor = read_descriptor(cpu, selector, vector);
-  if (rpl_of(selector) != cpl || !descriptor.is_writable_data() || descriptor.dpl() != cpl) throw_selector_fault(vector, selector);
+  if (rpl_of(selector) != cpl || !descriptor.is_writable_data() || descriptor.dpl() != cpl)
+    throw_selector_fault(vector, selector);
   if (!descriptor.present()) throw_selector_fault(kSS, selector);
   set_accessed(cpu, selector, descriptor);
   return descriptor.to_segment(selector);

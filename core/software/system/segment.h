@@ -10,7 +10,8 @@ namespace rondo::software {
 
 // The linear address of a selector's descriptor; none if it lies outside of its table.
 std::optional<u64> descriptor_address(const Vcpu& cpu, u16 selector, unsigned bytes = 8);
-// Throws Fault{vector, selector} if the descriptor lies outside of its table. System descriptors of IA-32e mode have 16 bytes.
+// Throws Fault{vector, selector} if the descriptor lies outside of its table. System descriptors of IA-32e mode have 16
+// bytes.
 Descriptor read_descriptor(Vcpu& cpu, u16 selector, u8 vector = kGP);
 Descriptor read_system_descriptor(Vcpu& cpu, u16 selector, u8 vector = kGP);
 // Reads the upper half of a descriptor that turned out to be a 16-byte one.
@@ -24,7 +25,8 @@ void set_segment(Vcpu& cpu, unsigned name, const Segment& segment);
 // A data segment register that cannot be used (null selector).
 Segment null_segment(u16 selector);
 
-// What MOV, POP and LxS to a segment register do in the current mode (not CS). Throws. For SS the caller takes care of mode_changed().
+// What MOV, POP and LxS to a segment register do in the current mode (not CS). Throws. For SS the caller takes care of
+// mode_changed().
 void load_segment(Vcpu& cpu, unsigned name, u16 selector);
 // Real and virtual-8086 mode (SDM 3B 20.1.1): base = selector * 16.
 void load_segment_real(Vcpu& cpu, unsigned name, u16 selector);

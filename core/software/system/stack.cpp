@@ -4,9 +4,12 @@ namespace rondo::software {
 
 u64 StackCursor::moved(u64 by) const {
   switch (address_bytes_) {
-    case 8: return pointer_ + by;
-    case 4: return (pointer_ + by) & 0xffffffff;
-    default: return (pointer_ & ~u64{0xffff}) | ((pointer_ + by) & 0xffff);
+    case 8:
+      return pointer_ + by;
+    case 4:
+      return (pointer_ + by) & 0xffffffff;
+    default:
+      return (pointer_ & ~u64{0xffff}) | ((pointer_ + by) & 0xffff);
   }
 }
 
@@ -24,9 +27,15 @@ void StackCursor::push(u64 value, unsigned bytes) {
   const u64 below = moved(u64{0} - bytes);
   const u64 at = linear(below, bytes);
   switch (bytes) {
-    case 8: write_stack<u64>(cpu_, op_, at, value); break;
-    case 4: write_stack<u32>(cpu_, op_, at, static_cast<u32>(value)); break;
-    default: write_stack<u16>(cpu_, op_, at, static_cast<u16>(value)); break;
+    case 8:
+      write_stack<u64>(cpu_, op_, at, value);
+      break;
+    case 4:
+      write_stack<u32>(cpu_, op_, at, static_cast<u32>(value));
+      break;
+    default:
+      write_stack<u16>(cpu_, op_, at, static_cast<u16>(value));
+      break;
   }
   pointer_ = below;
 }
@@ -34,9 +43,12 @@ void StackCursor::push(u64 value, unsigned bytes) {
 u64 StackCursor::peek(u64 offset, unsigned bytes) const {
   const u64 at = linear(moved(offset), bytes);
   switch (bytes) {
-    case 8: return read_stack<u64>(cpu_, op_, at);
-    case 4: return read_stack<u32>(cpu_, op_, at);
-    default: return read_stack<u16>(cpu_, op_, at);
+    case 8:
+      return read_stack<u64>(cpu_, op_, at);
+    case 4:
+      return read_stack<u32>(cpu_, op_, at);
+    default:
+      return read_stack<u16>(cpu_, op_, at);
   }
 }
 

@@ -1,5 +1,5 @@
-// A stack that is not, or not yet, the current one: what gates, interrupts and returns push to and pop from. Offsets wrap at the stack's address size;
-// nothing of the vCPU changes until the caller takes over pointer().
+// A stack that is not, or not yet, the current one: what gates, interrupts and returns push to and pop from. Offsets
+// wrap at the stack's address size; nothing of the vCPU changes until the caller takes over pointer().
 #pragma once
 
 #include "core/software/system/segment.h"
@@ -9,12 +9,12 @@ namespace rondo::software {
 
 class StackCursor {
  public:
-  // address_bytes: how much of the pointer counts: 8 in 64-bit mode, else 4 or 2 by SS.B. `error`: of #SS if the segment's limit is exceeded.
+  // address_bytes: how much of the pointer counts: 8 in 64-bit mode, else 4 or 2 by SS.B. `error`: of #SS if the
+  // segment's limit is exceeded.
   StackCursor(Vcpu& cpu, const Op* op, const Segment& ss, u64 pointer, unsigned address_bytes, u32 error = 0)
       : cpu_(cpu), op_(op), ss_(ss), pointer_(pointer), address_bytes_(address_bytes), error_(error) {}
   // The current stack.
-  StackCursor(Vcpu& cpu, const Op* op)
-      : StackCursor(cpu, op, cpu.arch.segment[SS], cpu.gpr(RSP), cpu.stack_bytes()) {}
+  StackCursor(Vcpu& cpu, const Op* op) : StackCursor(cpu, op, cpu.arch.segment[SS], cpu.gpr(RSP), cpu.stack_bytes()) {}
 
   void push(u64 value, unsigned bytes);
   u64 pop(unsigned bytes);

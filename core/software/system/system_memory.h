@@ -1,4 +1,5 @@
-// Memory accesses of the processor itself and of its stack switches. Fast where the page is known; everything else throws Fault.
+// Memory accesses of the processor itself and of its stack switches. Fast where the page is known; everything else
+// throws Fault.
 #pragma once
 
 #include "core/software/access.h"
@@ -48,7 +49,8 @@ void write_stack(Vcpu& cpu, const Op* op, u64 linear, T value) {
   write_linear<T>(cpu, op, linear, value, Privilege::current, true);
 }
 
-// Accesses take place at another CPL until commit() or the end of the scope: the stack of an inner procedure is written before the transfer is certain.
+// Accesses take place at another CPL until commit() or the end of the scope: the stack of an inner procedure is written
+// before the transfer is certain.
 class CplScope {
  public:
   CplScope(Vcpu& cpu, u8 cpl) : cpu_(cpu), saved_(cpu.cpl) { set(cpl); }

@@ -33,8 +33,10 @@ u32 read_field(Vcpu& cpu, u64 base, u32 offset, unsigned bytes) {
 
 void write_field(Vcpu& cpu, u64 base, u32 offset, unsigned bytes, u32 value) {
   const u64 at = (base + offset) & 0xffffffff;
-  if (bytes == 4) write_system<u32>(cpu, at, value);
-  else write_system<u16>(cpu, at, static_cast<u16>(value));
+  if (bytes == 4)
+    write_system<u32>(cpu, at, value);
+  else
+    write_system<u16>(cpu, at, static_cast<u16>(value));
 }
 
 void save_task(Vcpu& cpu, u64 base, const Layout& layout, u32 eip, u32 eflags) {
@@ -77,7 +79,8 @@ void load_task_code(Vcpu& cpu, u16 selector) {
   if (is_null(selector)) throw_selector_fault(kTS, selector);
   Descriptor code = read_descriptor(cpu, selector, kTS);
   const u8 rpl = rpl_of(selector);
-  if (!code.is_code() || (code.is_conforming() ? code.dpl() > rpl : code.dpl() != rpl)) throw_selector_fault(kTS, selector);
+  if (!code.is_code() || (code.is_conforming() ? code.dpl() > rpl : code.dpl() != rpl))
+    throw_selector_fault(kTS, selector);
   if (!code.present()) throw_selector_fault(kNP, selector);
   set_accessed(cpu, selector, code);
   set_code_segment(cpu, code.to_segment(selector), rpl);
@@ -115,7 +118,8 @@ void load_task_segments(Vcpu& cpu, const Op* op, const TaskState& task, unsigned
 
 }  // namespace
 
-void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, TaskSwitch cause, u64 return_rip, bool push_error, u32 error) {
+void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, TaskSwitch cause, u64 return_rip,
+                 bool push_error, u32 error) {
   const Segment old_tr = cpu.arch.tr;
   const Layout& old_layout = old_tr.type & 8 ? kLayout32 : kLayout16;
   const Layout& layout = tss.type() & 8 ? kLayout32 : kLayout16;
@@ -140,14 +144,16 @@ void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, T
   cpu.arch.dr7 &= ~u64{0x55};  // the local enables (SDM 3A 7.2.1)
   if (layout.bytes == 4 && (cpu.arch.cr0 & cr0::PG)) cpu.arch.cr3 = task.cr3;
   for (unsigned i = 0; i < 8; ++i) cpu.gpr(i) = task.gpr[i];
-  constexpr u64 kWritable = flags::kArithmetic | flags::TF | flags::IF | flags::DF | flags::IOPL | flags::NT | flags::RF | flags::VM | flags::AC |
-                            flags::VIF | flags::VIP | flags::ID;
+  constexpr u64 kWritable = flags::kArithmetic | flags::TF | flags::IF | flags::DF | flags::IOPL | flags::NT |
+                            flags::RF | flags::VM | flags::AC | flags::VIF | flags::VIP | flags::ID;
   cpu.set_rflags((task.eflags & kWritable) | (nested ? flags::NT : 0));
   cpu.rip = task.eip;
   // Until they are loaded, the selectors stand with unusable contents.
   for (unsigned name = 0; name < 6; ++name) {
-    if (name != CS && name != SS) set_segment(cpu, name, null_segment(task.selector[name]));
-    else cpu.arch.segment[name].selector = task.selector[name];
+    if (name != CS && name != SS)
+      set_segment(cpu, name, null_segment(task.selector[name]));
+    else
+      cpu.arch.segment[name].selector = task.selector[name];
   }
   cpu.attention = true;
   mode_changed(cpu);

@@ -31,9 +31,13 @@ StackAddress inner_stack(Vcpu& cpu, unsigned level) {
   return {read_system<u16>(cpu, at + 2), read_system<u16>(cpu, at)};
 }
 
-u64 inner_rsp(Vcpu& cpu, unsigned level) { return checked_rsp(read_system<u64>(cpu, tss_field(cpu, 4 + 8 * level, 8))); }
+u64 inner_rsp(Vcpu& cpu, unsigned level) {
+  return checked_rsp(read_system<u64>(cpu, tss_field(cpu, 4 + 8 * level, 8)));
+}
 
-u64 interrupt_stack(Vcpu& cpu, unsigned ist) { return checked_rsp(read_system<u64>(cpu, tss_field(cpu, 0x1c + 8 * ist, 8))); }
+u64 interrupt_stack(Vcpu& cpu, unsigned ist) {
+  return checked_rsp(read_system<u64>(cpu, tss_field(cpu, 0x1c + 8 * ist, 8)));
+}
 
 bool io_permitted(Vcpu& cpu, u16 port, unsigned size) {
   if (cpu.real_mode() || (!cpu.v8086() && cpu.cpl <= cpu.iopl())) return true;

@@ -20,8 +20,10 @@ u64 interrupt_stack(Vcpu& cpu, unsigned ist);
 bool io_permitted(Vcpu& cpu, u16 port, unsigned size);
 
 enum class TaskSwitch : u8 { jump, call, iret, interrupt };
-// Switches to the task of `selector`, whose TSS descriptor has been found present and (but for iret) available. cpu.rip becomes the new task's;
-// faults after the point of no return are delivered in the new task. push_error: an error code for the new task's stack.
-void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, TaskSwitch cause, u64 return_rip, bool push_error = false, u32 error = 0);
+// Switches to the task of `selector`, whose TSS descriptor has been found present and (but for iret) available. cpu.rip
+// becomes the new task's; faults after the point of no return are delivered in the new task. push_error: an error code
+// for the new task's stack.
+void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, TaskSwitch cause, u64 return_rip,
+                 bool push_error = false, u32 error = 0);
 
 }  // namespace rondo::software
