@@ -12,6 +12,7 @@ using namespace rtc;
 namespace {
 
 constexpr i64 kNever = INT64_MAX;
+constexpr i64 kSecondsPerDay = 86400;
 // Seconds beyond what the registers can say (century 255), and within what calendar arithmetic can: the year 27321.
 constexpr i64 kLatest = 800'000'000'000;
 
@@ -74,8 +75,8 @@ i64 CmosRtc::next_alarm(i64 after) const {
   const std::optional<unsigned> hour = wanted(kHoursAlarm), minute = wanted(kMinutesAlarm),
                                 second = wanted(kSecondsAlarm);
   if (hour.value_or(0) > 23 || minute.value_or(0) > 59 || second.value_or(0) > 59) return kNever;
-  for (i64 t = after + 1; t <= after + 2 * 86400;) {
-    const i64 of_day = ((t % 86400) + 86400) % 86400;
+  for (i64 t = after + 1; t <= after + 2 * kSecondsPerDay;) {
+    const i64 of_day = ((t % kSecondsPerDay) + kSecondsPerDay) % kSecondsPerDay;
     if (hour && of_day / 3600 != *hour) {
       t += 3600 - of_day % 3600;
     } else if (minute && of_day / 60 % 60 != *minute) {

@@ -1,8 +1,9 @@
 // The pair of 8259A interrupt controllers of a PC (Intel 8259A; ELCR as in the Intel 82371SB).
 //
 // Modelled: ICW1-4, OCW1-3, edge and level triggering per input (ELCR), fixed and rotating priorities, automatic EOI,
-// special mask mode, special fully nested mode, poll mode, spurious IRQ7 and IRQ15. An edge-triggered request is
-// withdrawn when its line falls before it is acknowledged, as on the chip.
+// special mask mode, special fully nested mode, poll mode, spurious IRQ7 and IRQ15 (an acknowledge that finds no
+// request). An edge-triggered request is withdrawn when its line falls before it is acknowledged, as on the chip, and
+// INT with it.
 //
 // Limits: 8086 mode only (MCS-80 vectors do not exist on a PC); the slave is always on input 2, whatever ICW3 says;
 // LTIM of ICW1 is ignored in favour of the ELCR, as in every PC since EISA. A chip raises nothing until it is
