@@ -25,10 +25,6 @@ void substitute_x87(std::uint8_t& opcode, std::uint8_t& modrm) {
   if (opcode == 0xdf && base == 0xc8) return become(0xd9, 0xc8);                    // FXCH ST(i)
   if (opcode == 0xd9 && base == 0xd8) return become(0xdd, 0xd8);                    // FSTP ST(i)
   if (opcode == 0xdf && (base == 0xd0 || base == 0xd8)) return become(0xdd, 0xd8);  // FSTP ST(i)
-  if (opcode == 0xdb && (modrm == 0xe0 || modrm == 0xe1 || modrm == 0xe4)) {        // FENI, FDISI, FSETPM: no effect
-    opcode = 0xd9;
-    modrm = 0xd0;  // FNOP
-  }
 }
 
 std::optional<Substitution> substitute_two_byte(std::span<std::uint8_t> code) {
@@ -88,6 +84,13 @@ std::optional<Substitution> substitute(std::span<std::uint8_t> code, CodeMode mo
       if (mode == CodeMode::bits64 || modrm_mod(modrm) == 3) return std::nullopt;  // EVEX
       opcode = 0x8b;                                                               // read as MOV r, m
       return Substitution{.operation = Operation::BOUND, .plain_memory = false};
+    case 0xdb:
+      if (modrm == 0xe0 || modrm == 0xe1 || modrm == 0xe4) {  // FNENI, FNDISI, FNSETPM: no effect, and they do not wait
+        opcode = 0xd9;
+        modrm = 0xd0;
+        return Substitution{.operation = Operation::NOP};
+      }
+      [[fallthrough]];
     default:
       if (opcode >= 0xd8 && opcode <= 0xdf && modrm_mod(modrm) == 3) substitute_x87(opcode, modrm);
       return std::nullopt;

@@ -237,7 +237,7 @@ bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
     return true;
   }
   if (!excluded(instruction).empty()) return false;
-  if (!single_ && (is_indirect_branch(instruction.operation) || leaves_open(instruction, profile_host_))) return false;
+  if (!single_ && !fits_sequences(instruction, profile_host_)) return false;
   encoded.length = instruction.length;
   if (encoded.immediate_bytes && encoded.immediate_at + encoded.immediate_bytes != instruction.length) {
     if (encoded.immediate_at >= instruction.length) return false;

@@ -97,6 +97,7 @@ bool read_line(std::istringstream& line, const std::string& word, StoredCase& c,
     return true;
   }
   if (word == "ignore") return static_cast<bool>(line >> name >> c.tolerance.ignored_flags);
+  if (word == "image") return c.tolerance.image = true;
   if (word == "approximate") return c.tolerance.approximate = true;
   if (word == "fault") {
     line >> std::dec >> c.expected.vector >> std::hex >> c.expected.error_code;
@@ -130,6 +131,7 @@ void write_case(std::ostream& out, const StoredCase& stored) {
     if (word) out << fmt::format("memory {:x} {:x}\n", kDataBase + at, word);
   }
   if (stored.tolerance.ignored_flags) out << fmt::format("ignore rflags {:x}\n", stored.tolerance.ignored_flags);
+  if (stored.tolerance.image) out << "image\n";
   if (stored.tolerance.approximate) out << "approximate\n";
   if (expected.vector != kNoFault) out << fmt::format("fault {} {:x} {:x}\n", expected.vector, expected.error_code, expected.fault_address);
   write_fields(out, "expect", expected.final, after_the_end(initial));

@@ -10,6 +10,10 @@ using decoder::Instruction;
 using decoder::OperandKind;
 using decoder::Operation;
 
+namespace {
+constexpr u32 kMisalignedMask = 1 << 17;  // MXCSR.MM: AMD has it, the model does not
+}
+
 void CaseBuilder::prepare_branch(const Instruction& instruction, Encoded& encoded, u64 target) {
   marker_ = true;
   const u64 next = at_ + encoded.length;
@@ -22,7 +26,10 @@ void CaseBuilder::prepare_branch(const Instruction& instruction, Encoded& encode
     set_immediate(encoded, destination - next);
     return;
   }
-  if (random_.percent(6)) {  // not executable, not there, not canonical
+  // Which comes first, a fault of the push or of the target, differs between vendors: not both.
+  const bool calls_rsp = instruction.operands[0].kind == OperandKind::gpr && instruction.operands[0].reg == RSP;
+  const bool may_fault = instruction.operation != Operation::CALL_INDIRECT || (in_data(regs_.gpr[RSP] - 8) && !calls_rsp);
+  if (may_fault && random_.percent(6)) {  // not executable, not there, not canonical
     constexpr u64 kWild[] = {kDataBase + 64, kDataBase + 2 * kPageSize + 5, u64{1} << 47, 0x8000000000000000, 0xffff900000000010};
     destination = kWild[random_.below(std::size(kWild))];
   }
@@ -67,9 +74,9 @@ void CaseBuilder::prepare_image(const Instruction& instruction, u64 target) {
       FxImage image;
       fill_fx(random_, static_cast<Kind>(random_.below(3)), image);
       image.opcode = static_cast<u16>(random_.next() & 0x7ff);
-      image.instruction_pointer = random_.next();
-      image.data_pointer = random_.next();
-      if (random_.percent(8)) image.mxcsr = static_cast<u32>(interesting_integer(random_));
+      image.instruction_pointer = random_.next() >> 17;  // canonical: Zen drops the rest
+      image.data_pointer = random_.next() >> 17;
+      if (random_.percent(8)) image.mxcsr = static_cast<u32>(interesting_integer(random_)) & ~kMisalignedMask;
       if (random_.percent(8)) image.status = static_cast<u16>(random_.next());
       if (random_.percent(8)) image.control = static_cast<u16>(random_.next());
       patch_value(target, image);
@@ -77,7 +84,7 @@ void CaseBuilder::prepare_image(const Instruction& instruction, u64 target) {
     }
     case Operation::LDMXCSR: {
       u32 value = static_cast<u32>(random_.next() & 0xffff);
-      if (random_.percent(15)) value = static_cast<u32>(interesting_integer(random_));
+      if (random_.percent(15)) value = static_cast<u32>(interesting_integer(random_)) & ~kMisalignedMask;
       patch_value(target, value);
       break;
     }

@@ -47,6 +47,19 @@ bool is_near_branch(Operation operation) {
   }
 }
 
+// Encodings that processors execute in different ways, or as instructions that the model does not have.
+std::string_view vendor_specific(Operation operation, u8 prefix, bool prefetch_register) {
+  if (prefetch_register) return "0F 0D with a register: a NOP or #UD";
+  // SDM 2A: Intel ignores 66 before near branches in 64-bit mode, AMD truncates RIP. The model is Intel's.
+  if (prefix == 0x66 && is_near_branch(operation)) return "operand-size prefix before a near branch: vendors differ";
+  // Zen takes F2 and F3 before them as the condition to repeat on; nobody documents that.
+  if ((prefix == 0xf2 || prefix == 0xf3) && (operation == Operation::LOOPE || operation == Operation::LOOPNE))
+    return "repeat prefix before LOOPE and LOOPNE: reserved";
+  if (operation == Operation::INT1) return "hypervisors report INT1 in different ways";
+  if (prefix == 0xf3 && (operation == Operation::BSF || operation == Operation::BSR)) return "TZCNT and LZCNT on newer processors";
+  return "";
+}
+
 }  // namespace
 
 Forms::Forms(const std::string& filter) {
@@ -71,9 +84,9 @@ Forms::Forms(const std::string& filter) {
       ++excluded_encodings[std::string(reason)];
       return;
     }
-    if (prefix == 0x66 && is_near_branch(instruction.operation)) {
-      // SDM 2A: Intel ignores 66 before near branches in 64-bit mode, AMD truncates RIP. The model is Intel's.
-      ++excluded_encodings["operand-size prefix before a near branch: vendors differ"];
+    const std::string_view vendor = vendor_specific(instruction.operation, prefix, map == OpcodeMap::two_byte && opcode == 0x0d && modrm >= 0xc0);
+    if (!vendor.empty()) {
+      ++excluded_encodings[std::string(vendor)];
       return;
     }
     const bool memory = modrm >= 0 && modrm < 0xc0;

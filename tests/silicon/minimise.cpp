@@ -84,15 +84,17 @@ class Minimiser {
   void drop_nops() {
     const u64 start = best_.test.initial.rip - kCodeBase;
     if (start + best_.test.code_length + kTerminatorBytes > kCodeBytes) return;
+    decoder::Decoder decoder;
     attempt([&](Scenario& s) {
       std::vector<u8> kept;
-      bool leading = true;  // a 90 later may be part of an instruction
-      for (u64 i = 0; i < s.test.code_length; ++i) {
-        const u8 byte = s.code[start + i];
-        leading &= byte == 0x90;
-        if (!leading) kept.push_back(byte);
+      for (u64 at = start; at < start + s.test.code_length;) {
+        decoder::Instruction instruction;
+        const auto bytes = std::span<const u8>(s.code).subspan(at, std::min<u64>(15, kCodeBytes - at));
+        const bool known = decoder.decode(bytes, decoder::CodeMode::bits64, instruction) == decoder::DecodeStatus::ok;
+        const u64 length = known ? instruction.length : start + s.test.code_length - at;
+        if (!(length == 1 && s.code[at] == 0x90)) kept.insert(kept.end(), s.code.begin() + static_cast<std::ptrdiff_t>(at), s.code.begin() + static_cast<std::ptrdiff_t>(at + length));
+        at += length;
       }
-      while (!kept.empty() && kept.back() == 0x90) kept.pop_back();
       std::copy(kept.begin(), kept.end(), s.code.begin() + static_cast<std::ptrdiff_t>(start));
       s.test.code_length = static_cast<u16>(kept.size());
       put_terminator(s.code, s.test.initial.rip + kept.size());

@@ -37,7 +37,7 @@ static_assert(offsetof(TestCase, initial.gpr) == 0 && offsetof(Registers, rip) =
               offsetof(Registers, fx) == 144);
 
 // silicon_enter(case): loads everything and jumps to the test. It returns when the test reaches kExit (silicon_capture) or, after a fault,
-// from the signal handler (silicon_leave). Flags are loaded last but for the registers, which MOV loads without touching them.
+// from the signal handler (silicon_leave). AMD's FXRSTOR loads the x87 pointers only while an exception is pending, so FNINIT clears them first. Flags are loaded last but for the registers, which MOV loads without touching them.
 asm(R"(
   .text
   .globl silicon_enter, silicon_capture, silicon_leave, silicon_signal
@@ -49,6 +49,7 @@ silicon_enter:
   pushq %r14
   pushq %r15
   movq %rsp, 0x11000000
+  fninit
   fxrstor64 144(%rdi)
   movq 128(%rdi), %rax
   movq %rax, 0x11000008

@@ -101,9 +101,33 @@ u64 undefined_flags(const Instruction& instruction) {
   }
 }
 
-bool leaves_open(const Instruction& instruction, bool profile_host) {
-  const bool division = instruction.operation == Operation::DIV || instruction.operation == Operation::IDIV;
-  return division || approximate(instruction.operation) || (!profile_host && undefined_flags(instruction));
+bool fits_sequences(const Instruction& instruction, bool profile_host) {
+  switch (instruction.operation) {
+    case Operation::DIV:
+    case Operation::IDIV:
+    case Operation::FXSAVE:   // may or may not show the x87 pointers
+    case Operation::FXRSTOR:  // ... load them
+    case Operation::JMP_INDIRECT:
+    case Operation::CALL_INDIRECT:
+    case Operation::RET:
+      return false;
+    default:
+      return !approximate(instruction.operation) && (profile_host || !undefined_flags(instruction));
+  }
+}
+
+bool moves_image(Operation operation) {
+  switch (operation) {
+    case Operation::FLDENV:
+    case Operation::FNSTENV:
+    case Operation::FRSTOR:
+    case Operation::FNSAVE:
+    case Operation::FXSAVE:
+    case Operation::FXRSTOR:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool approximate(Operation operation) {

@@ -57,6 +57,7 @@ Tolerance tolerance_of(const TestCase& test, const CodeImage& code, bool profile
     // Division is the exception: the profile leaves flags alone, Zen sets some by the quotient.
     const bool division = instruction.operation == decoder::Operation::DIV || instruction.operation == decoder::Operation::IDIV;
     if (!profile_host || division) tolerance.ignored_flags |= undefined;
+    tolerance.image |= moves_image(instruction.operation);
     tolerance.approximate |= approximate(instruction.operation);
   });
   left_out += static_cast<u64>(std::popcount(tolerance.ignored_flags));
