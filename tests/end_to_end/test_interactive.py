@@ -82,3 +82,17 @@ def test_terminal_is_restored(rondo, tmp_path, number):
     finally:
         os.close(master)
         os.close(terminal)
+
+
+def test_progress_is_shown_on_a_terminal_only(rondo, tmp_path):
+    arguments = [str(rondo), "run", "--kernel", str(multiboot(tmp_path, ENDLESS)), "--memory", "4M", "--console", "none", "--max-wall", "1s"]
+    master, terminal = pty.openpty()
+    try:
+        subprocess.run(arguments, stdin=subprocess.DEVNULL, stderr=terminal, timeout=60)
+        shown = os.read(master, 65536).decode()
+    finally:
+        os.close(master)
+        os.close(terminal)
+    assert "M instructions" in shown and "wall_limit after" in shown
+    silent = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert silent.stdout == b"" and silent.stderr == b""
