@@ -149,8 +149,8 @@ Status Machine::load(StateReader& reader) {
   return success();
 }
 
-std::vector<std::pair<std::string, std::string>> Machine::component_hashes() const {
-  std::vector<std::pair<std::string, std::string>> hashes;
+Machine::ComponentHashes Machine::component_hashes() const {
+  ComponentHashes hashes;
   hashes.emplace_back("vcpu0", hash_of(engine_->state()));
   hashes.emplace_back("clock", hash_of(clock_));
   for (const auto& device : devices_) hashes.emplace_back(device->name(), hash_of(*device));
@@ -158,9 +158,9 @@ std::vector<std::pair<std::string, std::string>> Machine::component_hashes() con
   return hashes;
 }
 
-std::string Machine::state_hash() const {
+std::string Machine::state_hash(const ComponentHashes& components) {
   Hasher hasher;
-  for (const auto& [name, hash] : component_hashes()) {
+  for (const auto& [name, hash] : components) {
     const std::string line = name + "=" + hash + "\n";
     hasher.add({reinterpret_cast<const u8*>(line.data()), line.size()});
   }

@@ -1,6 +1,7 @@
 // A Machine: RAM, one vCPU, buses, devices and the virtual clock, and the loop that drives them.
 //
-// The board (harness/board.h) builds the devices and the engine and attaches them; the machine knows only their interfaces.
+// The board (harness/board.h) builds the devices and the engine and attaches them; the machine knows only their
+// interfaces.
 #pragma once
 
 #include <functional>
@@ -18,14 +19,14 @@
 namespace rondo {
 
 enum class ExitReason : u8 {
-  power_off,         // ACPI S5
-  reset,             // port 0xCF9, i8042, or a triple fault the guest asked for
-  debug_exit,        // the test exit port
-  halted,            // HLT with nothing that could ever wake it
+  power_off,   // ACPI S5
+  reset,       // port 0xCF9, i8042, or a triple fault the guest asked for
+  debug_exit,  // the test exit port
+  halted,      // HLT with nothing that could ever wake it
   triple_fault,
   instruction_limit,
   time_limit,
-  stopped            // by the user
+  stopped  // by the user
 };
 std::string_view to_string(ExitReason reason);
 
@@ -35,13 +36,13 @@ struct RunResult {
 };
 
 struct RunLimits {
-  std::optional<InstrCount> instructions;    // stop exactly there
+  std::optional<InstrCount> instructions;  // stop exactly there
   std::optional<VirtualNs> virtual_time;
-  bool single_step = false;                  // the reference drive, for tests
+  bool single_step = false;  // the reference drive, for tests
 };
 
-// Called between slices of execution (and when the machine would idle) with the machine at a Moment. It may inject input.
-// Returns false to stop the run. `idle_until`: the machine is about to skip to that time.
+// Called between slices of execution (and when the machine would idle) with the machine at a Moment. It may inject
+// input. Returns false to stop the run. `idle_until`: the machine is about to skip to that time.
 using PollFunction = std::function<bool(std::optional<VirtualNs> idle_until)>;
 
 class Machine final : public MachineControl {
@@ -58,8 +59,9 @@ class Machine final : public MachineControl {
   void attach_engine(std::unique_ptr<Engine> engine) { engine_ = std::move(engine); }
   void add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
 
-  // Runs to an exit or a limit. May be called again after a limit was reached. `poll` may be empty; poll_every is in instructions: how often
-  // it is called while the guest is busy. Polling never changes what the guest does unless it injects something.
+  // Runs to an exit or a limit. May be called again after a limit was reached. `poll` may be empty; poll_every is in
+  // instructions: how often it is called while the guest is busy. Polling never changes what the guest does unless it
+  // injects something.
   RunResult run(const RunLimits& limits, const PollFunction& poll = {}, u64 poll_every = 2'000'000);
 
   void request_power_off() override;
@@ -68,14 +70,18 @@ class Machine final : public MachineControl {
   // The engine asks after an I/O instruction whether it must return.
   bool exit_requested() const { return exit_.has_value(); }
   // Makes run() return with ExitReason::stopped; safe from signal handlers.
-  void stop() { if (engine_) engine_->interrupt(); }
+  void stop() {
+    if (engine_) engine_->interrupt();
+  }
 
   // The whole machine: vCPU, clock, devices, memory.
   void save(StateWriter& writer) const;
   Status load(StateReader& reader);
   // Hash of each component, in a fixed order: "vcpu0", "clock", every device by name, "memory"; and of all together.
-  std::vector<std::pair<std::string, std::string>> component_hashes() const;
-  std::string state_hash() const;
+  using ComponentHashes = std::vector<std::pair<std::string, std::string>>;
+  ComponentHashes component_hashes() const;
+  std::string state_hash() const { return state_hash(component_hashes()); }
+  static std::string state_hash(const ComponentHashes& components);
 
  private:
   std::unique_ptr<PhysicalMemory> memory_;

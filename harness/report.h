@@ -15,7 +15,7 @@ struct Report {
   u64 instructions = 0;
   u64 virtual_ns = 0;
   std::string state_hash;
-  std::vector<std::pair<std::string, std::string>> components;  // hash of each part of the machine
+  Machine::ComponentHashes components;  // hash of each part of the machine
   double wall_s = 0;
   double mips = 0;  // instructions of this run, not of the state it was resumed from, per microsecond of host time
   u64 peak_memory_bytes = 0;  // of the whole process

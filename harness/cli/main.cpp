@@ -4,6 +4,7 @@
 #include "harness/cli/decoder_command.h"
 #include "harness/cli/exit_status.h"
 #include "harness/cli/run_command.h"
+#include "harness/host/terminal.h"
 
 namespace rondo::cli {
 namespace {
@@ -81,6 +82,7 @@ void add_run(CLI::App& app, RunOptions& o) {
 }
 
 int main_program(int argc, char** argv) {
+  host::occupy_standard_descriptors();
   CLI::App app{"Rondo: a deterministic full-system x86-64 simulator.", "rondo"};
   app.require_subcommand(1);
   app.set_version_flag("--version", kVersion);

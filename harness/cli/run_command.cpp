@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "harness/cli/console.h"
+#include "harness/cli/crash_context.h"
 #include "harness/cli/exit_status.h"
 #include "harness/cli/progress.h"
 #include "harness/host/file.h"
@@ -109,7 +110,7 @@ Result<RunResult> run_with_stations(const RunOptions& options, Board& board, Run
   return *session.run_to(std::nullopt);
 }
 
-void tell_end(const Report& report, const Machine& machine, const RunResult& result, bool terminal) {
+void tell_end(const Report& report, Machine& machine, const RunResult& result, bool terminal) {
   for (const UnsupportedInstruction& u : report.unsupported) {
     std::fprintf(stderr,
                  "rondo: the guest executed an instruction that the CPU model does not have: %s at 0x%llx (%llu times, "
@@ -118,12 +119,11 @@ void tell_end(const Report& report, const Machine& machine, const RunResult& res
   }
   if (exit_status(result.reason) == kGuestBroke) {
     const bool halted = result.reason == ExitReason::halted;
-    const Machine& m = machine;
     std::fprintf(
         stderr, "rondo: the guest %s after %llu instructions, RIP 0x%llx: look at the last instructions with --trace\n",
         halted ? "halted and nothing can wake it" : "ended with a triple fault",
         static_cast<unsigned long long>(report.instructions),
-        static_cast<unsigned long long>(const_cast<Machine&>(m).engine().state().rip));
+        static_cast<unsigned long long>(machine.engine().state().rip));
   } else if (terminal) {
     std::fprintf(stderr, "rondo: %s after %llu instructions, %.3f s virtual, %.2f s wall, state %s\n",
                  report.exit.c_str(), static_cast<unsigned long long>(report.instructions),
@@ -183,6 +183,7 @@ int run_command(const RunOptions& options) {
   const host::StopSignals signals;
   if (Status opened = console.open(); !opened) return fail(opened.error().message);
 
+  const CrashContext context((*board)->machine());
   RunSession session(options, **board, console);
   Result<RunResult> result = run_with_stations(
       options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);

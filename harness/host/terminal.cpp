@@ -1,5 +1,6 @@
 #include "harness/host/terminal.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <termios.h>
@@ -45,6 +46,12 @@ void install(int signal, void (*handler)(int), struct sigaction* saved) {
 }  // namespace
 
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+
+void occupy_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) == -1) ::open("/dev/null", O_RDWR);  // takes the lowest free number: this one
+  }
+}
 
 RawTerminal::RawTerminal(int fd) {
   if (g_raw_fd >= 0 || tcgetattr(fd, &g_saved_mode) != 0) return;

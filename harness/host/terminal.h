@@ -7,6 +7,9 @@ namespace rondo::host {
 
 bool is_terminal(int fd);
 
+// Gives closed standard descriptors to /dev/null, so that no file opened later takes their place.
+void occupy_standard_descriptors();
+
 // Puts the terminal on `fd` into raw mode and back, on every way out: at destruction, and before a fatal signal ends the process.
 class RawTerminal {
  public:

@@ -196,3 +196,10 @@ def test_saved_and_restored(rondo, run, tmp_path):
     saved.write_bytes(saved.read_bytes()[:-1])
     broken = run("--restore", saved)
     assert broken.status == 2 and broken.errors.count("\n") == 1
+
+
+def test_closed_standard_descriptors(rondo, tmp_path):
+    guest, report = multiboot(tmp_path, "mov al, 1\n out 0xf4, al\n"), tmp_path / "report.json"
+    command = f"'{rondo}' run --kernel '{guest}' --memory 4M --report '{report}' <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], timeout=60).returncode == 0
+    assert '"exit": "debug_exit"' in report.read_text()

@@ -150,5 +150,5 @@ class Machine:
         return self._machine.save()
 
     def restore(self, saved: bytes) -> None:
-        """Goes to a saved state. What the console has shown stays."""
+        """Goes to a saved state. What the console has shown stays. After an Error the machine is in no defined state: drop it."""
         self._machine.restore(saved)
