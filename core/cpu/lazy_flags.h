@@ -10,7 +10,6 @@
 // Storing costs two writes and a few logic operations; no reader needs to know which operation produced the flags or its width.
 #pragma once
 
-#include <bit>
 #include <type_traits>
 
 #include "core/base/types.h"
@@ -27,7 +26,10 @@ struct LazyFlags {
   bool af() const { return (aux >> 3) & 1; }
   bool zf() const { return result == 0; }
   bool sf() const { return (result >> 63) ^ (aux & 1); }
-  bool pf() const { return (std::popcount(static_cast<u8>(result ^ (aux >> 8))) & 1) == 0; }
+  bool pf() const {  // bit n of the constant: n has even parity. std::popcount would be a call
+    const u64 byte = result ^ (aux >> 8);
+    return (0x9669u >> ((byte ^ byte >> 4) & 15)) & 1;
+  }
 
   // The arithmetic bits of RFLAGS; other bits are zero.
   u64 to_rflags() const {

@@ -46,9 +46,10 @@ inline DecimalResult decimal_das(u16 ax, LazyFlags before) {
   return {static_cast<u16>((ax & 0xff00) | al), detail::decimal_flags(al, carry, low)};
 }
 
+// The undefined flags are those of the addition, as on AMD's processors.
 inline DecimalResult decimal_aad(u16 ax, u8 base) {
-  const u8 al = static_cast<u8>(ax + (ax >> 8) * base);
-  return {al, detail::decimal_flags(al, false, false)};
+  const AluResult<u8> sum = alu_add<u8>(static_cast<u8>(ax), static_cast<u8>((ax >> 8) * base));
+  return {sum.value, sum.flags};
 }
 
 // base is not zero (#DE).
