@@ -205,6 +205,7 @@ void store_masked(Vcpu& cpu, const Op& op, const u8* bytes, const u8* mask, unsi
   const unsigned address_bytes = op.aux >> 4;
   const u64 address_mask = address_bytes == 8 ? ~u64{0} : (u64{1} << (8 * address_bytes)) - 1;
   const u64 linear = linear_in_segment(cpu, op.aux & 7, cpu.gpr(RDI) & address_mask, size, true);
+  require_writable(cpu, &op, linear, 1);  // the first byte first: it decides between #PF and #GP at the end of user space
   require_writable(cpu, &op, linear, size);
   for (unsigned i = 0; i < size; i++) {
     if (mask[i] >> 7) write_bytes(cpu, &op, linear + i, &bytes[i], 1);

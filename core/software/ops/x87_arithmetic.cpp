@@ -144,6 +144,7 @@ void partial_remainder(Vcpu& cpu, const Op& op) {
   const fp::PartialRemainder r = fp::remainder(value(state, 0), value(state, 1), nearest, context);
   if (!accept(state, context).result) return;
   set(state, 0, r.value);
+  if (fp::unpack<Extended80>(r.value).is_nan()) return;
   const unsigned q = r.quotient;
   set_conditions(state,
                  static_cast<u16>((r.partial ? kC2 : 0) | (q & 4 ? kC0 : 0) | (q & 2 ? kC3 : 0) | (q & 1 ? kC1 : 0)));
@@ -198,7 +199,7 @@ void into_two(Vcpu& cpu, const Op& op) {
   record(cpu, op);
   FpuState& state = cpu.arch.fpu;
   if (trigonometric) state.status &= static_cast<u16>(~kC2);
-  const bool overflow = !is_empty(state, 7);
+  const bool overflow = !is_empty(state, 0) && !is_empty(state, 7);  // underflow takes precedence
   if (is_empty(state, 0) || overflow) {
     if (!stack_fault(state, overflow)) return;
     set(state, 0, indefinite());

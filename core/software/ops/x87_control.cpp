@@ -39,7 +39,10 @@ void clear_exceptions(Vcpu& cpu, const Op&) {
   cpu.arch.fpu.status &= static_cast<u16>(~(0x3f | kStackFault | kErrorSummary | kBusy));
 }
 
+// FNOP waits and is recorded; its aliases DB E0, E1 and E4 (FENI, FDISI, FSETPM of old) do neither.
 void no_operation(Vcpu& cpu, const Op& op) {
+  constexpr u64 kFnop = 0x1d0;
+  if (op.imm != kFnop) return begin_no_wait(cpu);
   begin(cpu);
   record(cpu, op);
 }
@@ -165,7 +168,7 @@ void store_environment(Vcpu& cpu, const Op& op) {
   begin_no_wait(cpu);
   u8 image[kEnvironmentBytes<Word>];
   write_environment<Word>(cpu, image);
-  write_image(cpu, op, image, sizeof image, 1);
+  write_image(cpu, op, image, sizeof image, sizeof(Word));
   FpuState& f = cpu.arch.fpu;
   f.control |= 0x3f;
   update_summary(f);
@@ -175,7 +178,7 @@ template <class Word>
 void load_environment(Vcpu& cpu, const Op& op) {
   begin(cpu);
   u8 image[kEnvironmentBytes<Word>];
-  read_image(cpu, op, image, sizeof image, 1);
+  read_image(cpu, op, image, sizeof image, sizeof(Word));
   read_environment<Word>(cpu, image);
 }
 
@@ -192,7 +195,7 @@ void save_state(Vcpu& cpu, const Op& op) {
     std::memcpy(out, &v.significand, 8);
     std::memcpy(out + 8, &v.sign_exponent, 2);
   }
-  write_image(cpu, op, image, sizeof image, 1);
+  write_image(cpu, op, image, sizeof image, sizeof(Word));
   reset(f);
 }
 
@@ -200,7 +203,7 @@ template <class Word>
 void restore_state(Vcpu& cpu, const Op& op) {
   begin(cpu);
   u8 image[kEnvironmentBytes<Word> + 80];
-  read_image(cpu, op, image, sizeof image, 1);
+  read_image(cpu, op, image, sizeof image, sizeof(Word));
   read_environment<Word>(cpu, image);
   FpuState& f = cpu.arch.fpu;
   for (unsigned i = 0; i < 8; i++) {

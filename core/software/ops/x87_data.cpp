@@ -65,7 +65,7 @@ void load_register(Vcpu& cpu, const Op& op) {
   begin(cpu);
   record(cpu, op);
   FpuState& f = cpu.arch.fpu;
-  if (is_empty(f, 7) && is_empty(f, op.src)) {
+  if (is_empty(f, op.src)) {  // takes precedence over overflow
     if (stack_fault(f, false)) push(f, indefinite());
     return;
   }
@@ -138,17 +138,22 @@ void store_bcd(Vcpu& cpu, const Op& op) {
               });
 }
 
+// D9 D8+i, an alias of FSTP ST(i) (SDM leaves it blank): an empty ST(0) raises nothing and is just popped.
+constexpr u64 kStorePopQuietly = 0x1d8;
+
 template <bool popping>
 void store_register(Vcpu& cpu, const Op& op) {
   begin(cpu);
   record(cpu, op);
   FpuState& f = cpu.arch.fpu;
-  if (is_empty(f, 0)) {
-    if (!stack_fault(f, false)) return;
-    set(f, op.dst, indefinite());
-  } else {
+  if (!is_empty(f, 0)) {
     set_c1(f, false);
     set(f, op.dst, get(f, 0));
+  } else if ((op.imm & 0x7f8) == kStorePopQuietly) {
+    set_c1(f, false);
+  } else {
+    if (!stack_fault(f, false)) return;
+    set(f, op.dst, indefinite());
   }
   if (popping) pop(f);
 }

@@ -60,10 +60,7 @@ void save(Vcpu& cpu, const Op& op) {
     put<u16>(image, kRegisters + 16 * i + 8, v.sign_exponent);
   }
   for (unsigned i = 0; i < 16; i++) put<Xmm>(image, kXmm + 16 * i, cpu.arch.xmm[i]);
-  // The whole image must be writable, though its end is not written.
-  const u64 linear = operand_linear(cpu, &op, kImageBytes, true);
-  if (linear % 16 != 0) throw fault_gp();
-  require_writable(cpu, &op, linear, kImageBytes, Privilege::current, uses_stack_segment(&op));
+  writable_image(cpu, op, kImageBytes, 16);  // the whole image, though its end is not written
   write_image(cpu, op, image, image_end(cpu), 16);
 }
 

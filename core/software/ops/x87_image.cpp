@@ -1,34 +1,50 @@
 #include "core/software/ops/x87_image.h"
 
-#include <algorithm>
-
 namespace rondo::software::x87 {
 namespace {
 
-constexpr unsigned kPiece = 16;  // the longest access
+constexpr unsigned kFxUnit = 16;
 
-u64 image_linear(Vcpu& cpu, const Op& op, unsigned size, unsigned alignment, bool write) {
-  const u64 linear = operand_linear(cpu, &op, size, write);
-  if (linear % alignment != 0) throw fault_gp();
+bool alignment_checked(const Vcpu& cpu) {
+  return cpu.cpl == 3 && (cpu.arch.cr0 & cr0::AM) != 0 && (cpu.rflags_rest & flags::AC) != 0;
+}
+
+u64 image_linear(Vcpu& cpu, const Op& op, unsigned size, unsigned unit, bool write) {
+  // The offset of the first unit only: what lies beyond is found out by the accesses, in their order.
+  const u64 linear = operand_linear(cpu, &op, cpu.code64() ? unit : size, write);
+  if (unit == kFxUnit && linear % kFxUnit != 0) throw alignment_checked(cpu) ? fault_ac() : fault_gp();
   return linear;
 }
 
 }  // namespace
 
-void read_image(Vcpu& cpu, const Op& op, u8* out, unsigned size, unsigned alignment) {
-  const u64 linear = image_linear(cpu, op, size, alignment, false);
-  for (unsigned at = 0; at < size; at += kPiece) {
-    read_bytes(cpu, &op, linear + at, out + at, std::min(kPiece, size - at), Privilege::current,
-               uses_stack_segment(&op));
-  }
+void read_image(Vcpu& cpu, const Op& op, u8* out, unsigned size, unsigned unit) {
+  const u64 linear = image_linear(cpu, op, size, unit, false);
+  const bool stack = uses_stack_segment(&op);
+  auto read = [&](unsigned at, unsigned bytes) {
+    read_bytes(cpu, &op, linear + at, out + at, bytes, Privilege::current, stack);
+  };
+  if (unit != kFxUnit) read(0, unit);
+  read(size - 1, 1);
+  for (unsigned at = 0; at < size; at += unit) read(at, unit);
 }
 
-void write_image(Vcpu& cpu, const Op& op, const u8* in, unsigned size, unsigned alignment) {
-  const u64 linear = image_linear(cpu, op, size, alignment, true);
-  require_writable(cpu, &op, linear, size, Privilege::current, uses_stack_segment(&op));
-  for (unsigned at = 0; at < size; at += kPiece) {
-    write_bytes(cpu, &op, linear + at, in + at, std::min(kPiece, size - at), Privilege::current,
-                uses_stack_segment(&op));
+u64 writable_image(Vcpu& cpu, const Op& op, unsigned size, unsigned unit) {
+  const u64 linear = image_linear(cpu, op, size, unit, true);
+  const bool stack = uses_stack_segment(&op);
+  auto require = [&](unsigned at, unsigned bytes) {
+    require_writable(cpu, &op, linear + at, bytes, Privilege::current, stack);
+  };
+  if (unit != kFxUnit) require(0, unit);
+  require(size - 1, 1);
+  for (unsigned at = 0; at < size; at += unit) require(at, unit);
+  return linear;
+}
+
+void write_image(Vcpu& cpu, const Op& op, const u8* in, unsigned size, unsigned unit) {
+  const u64 linear = writable_image(cpu, op, size, unit);
+  for (unsigned at = 0; at < size; at += unit) {
+    write_bytes(cpu, &op, linear + at, in + at, unit, Privilege::current, uses_stack_segment(&op));
   }
 }
 

@@ -5,8 +5,13 @@
 
 namespace rondo::software::x87 {
 
-// `alignment` 16: a misaligned linear address is #GP(0).
-void read_image(Vcpu& cpu, const Op& op, u8* out, unsigned size, unsigned alignment);
-void write_image(Vcpu& cpu, const Op& op, const u8* in, unsigned size, unsigned alignment);
+// Accessed in units of `unit` bytes (size is a multiple). The order of the first accesses decides which fault is
+// reported; it is the silicon's:
+//  - environments and FNSAVE images (units of 2 or 4): the first unit, the last byte, the rest;
+//  - FXSAVE images (units of 16): a misaligned address is #AC if that is enabled, else #GP; the last byte, the rest.
+void read_image(Vcpu& cpu, const Op& op, u8* out, unsigned size, unsigned unit);
+void write_image(Vcpu& cpu, const Op& op, const u8* in, unsigned size, unsigned unit);
+// The linear address of an image to be written, all of it known to be writable.
+u64 writable_image(Vcpu& cpu, const Op& op, unsigned size, unsigned unit);
 
 }  // namespace rondo::software::x87
