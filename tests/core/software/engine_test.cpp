@@ -17,7 +17,7 @@ class BothDrives : public ::testing::TestWithParam<bool> {
   TestMachine machine;
 };
 INSTANTIATE_TEST_SUITE_P(Engine, BothDrives, ::testing::Values(false, true),
-                         [](const auto& info) { return info.param ? "step" : "run"; });
+                         [](const auto& drive) { return drive.param ? "step" : "run"; });
 
 TEST_P(BothDrives, CountsRetiredInstructionsExactly) {
   machine.load({0x48, 0xff, 0xc0,   // inc rax
