@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <bit>
 #include <cstring>
 #include <new>
 
@@ -9,7 +10,7 @@
 
 namespace rondo::software {
 
-CodeCache::CodeCache(PhysicalMemory& memory, Tlb& tlb) : memory_(memory), tlb_(tlb), buckets_(kBuckets) {
+CodeCache::CodeCache(PhysicalMemory& memory, Tlb& tlb) : memory_(memory), tlb_(tlb), buckets_(kBuckets), occupied_(kBuckets / 64) {
   void* p = mmap(nullptr, memory.page_count() * sizeof(Page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   RONDO_ASSERT(p != MAP_FAILED);
   pages_ = static_cast<Page*>(p);
@@ -33,7 +34,7 @@ u64 CodeCache::lines_of(u64 from, u64 length) {
   return up_to_last & ~((u64{1} << first) - 1);
 }
 
-Block* CodeCache::find(u64 physical) const {
+extern long g_cnt[8];Block* CodeCache::find(u64 physical) const {g_cnt[7]++;
   for (Block* block = buckets_[bucket(physical)]; block; block = block->hash_next) {
     if (block->physical == physical && block->key == key_.packed()) return block;
   }
@@ -72,6 +73,7 @@ Block* CodeCache::add(u64 physical, u64 second_page, bool crosses, unsigned byte
   block->count = static_cast<u8>(count);
   std::memcpy(static_cast<void*>(block->ops()), ops.data(), ops.size_bytes());
   Block*& head = buckets_[bucket(physical)];
+  occupied_[bucket(physical) / 64] |= u64{1} << (bucket(physical) % 64);
   block->hash_next = head;
   head = block;
   const u64 from = physical & kPageMask;
@@ -104,10 +106,7 @@ bool CodeCache::store(const u8* host, unsigned size) {
   Page& page = page_of(host);
   const u64 from = reinterpret_cast<u64>(host) & kPageMask;
   if (!(page.lines & lines_of(from, size))) return false;
-  const u64 page_address = [&] {  // physical address of the page, from its position in RAM
-    const u64 linear_in_ram = memory_.page_index(host) << kPageShift;
-    return linear_in_ram < kPciHoleStart ? linear_in_ram : linear_in_ram - kPciHoleStart + kPciHoleEnd;
-  }();
+  const u64 page_address = memory_.address_of(host).value & ~kPageMask;
   std::vector<Block*> hit;
   u64 lines = 0;
   for (Block* block = page.first; block;) {
@@ -129,18 +128,21 @@ bool CodeCache::store(const u8* host, unsigned size) {
 }
 
 void CodeCache::clear() {
-  for (Block*& head : buckets_) {
-    for (Block* block = head; block;) {
-      Block* following = block->hash_next;
-      for (unsigned list = 0; list < (block->crosses ? 2u : 1u); ++list) {
-        u8* host = memory_.host(GuestPhys{list == 0 ? block->physical & ~kPageMask : block->second_page});
-        page_of(host) = {};
-        memory_.marks(host) &= static_cast<u8>(~kPageHasCode);
+  for (u64 word = 0; word < occupied_.size(); ++word) {
+    for (; occupied_[word]; occupied_[word] &= occupied_[word] - 1) {
+      Block*& head = buckets_[64 * word + static_cast<unsigned>(std::countr_zero(occupied_[word]))];
+      for (Block* block = head; block;) {
+        Block* following = block->hash_next;
+        for (unsigned list = 0; list < (block->crosses ? 2u : 1u); ++list) {
+          u8* host = memory_.host(GuestPhys{list == 0 ? block->physical & ~kPageMask : block->second_page});
+          page_of(host) = {};
+          memory_.marks(host) &= static_cast<u8>(~kPageHasCode);
+        }
+        dropped_.push_back(block);
+        block = following;
       }
-      dropped_.push_back(block);
-      block = following;
+      head = nullptr;
     }
-    head = nullptr;
   }
   bytes_used_ = 0;
   ++generation_;

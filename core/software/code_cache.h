@@ -66,6 +66,7 @@ class CodeCache {
   u64 mapping_[2] = {0, 0};  // supervisor, user
   u64 bytes_used_ = 0;
   std::vector<Block*> buckets_;
+  std::vector<u64> occupied_;  // bit per bucket: it may hold a block. Clearing an almost empty cache is cheap.
   Page* pages_;              // one per page of RAM, lazily backed
   std::vector<Block*> dropped_;
 };

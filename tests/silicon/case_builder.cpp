@@ -245,6 +245,9 @@ bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
   }
   const bool branch = is_indirect_branch(instruction.operation) || instruction.operands[0].kind == OperandKind::relative;
   if (branch && std::find(encoded.bytes.begin(), encoded.bytes.begin() + 6, 0x66) != encoded.bytes.begin() + 6) return false;
+  // Whether UD0 and UD1 fetch a ModRM byte differs between vendors.
+  const bool undefined = instruction.operation == Operation::UD0 || instruction.operation == Operation::UD1;
+  if (undefined && at_ + encoded.length > kCodeBase + kCodeBytes) return false;
   bool memory = false;
   for (unsigned i = 0; i < instruction.operand_count; ++i) memory |= instruction.operands[i].kind == OperandKind::memory;
   u64 target = 0;
