@@ -34,13 +34,14 @@ MemStatus fail(Vcpu& cpu, const Fault& fault) {
 
 // Everything that can fault happens here, for both pages, before a byte is moved.
 MemStatus prepare(Vcpu& cpu, u64 linear, unsigned size, Access access, Privilege privilege, bool stack, Access2& out) {
-  const Fault not_canonical = stack ? fault_ss() : fault_gp();
-  if (!cpu.long_mode()) linear &= 0xffffffff;
-  else if (!is_canonical(linear)) return fail(cpu, not_canonical);
-  // 16-byte operands count as misaligned below 16, 10-byte ones below 8 (SDM 3A table 6-7).
+  if (cpu.long_mode()) {
+    if (!is_canonical(linear) || !is_canonical(linear + size - 1)) return fail(cpu, stack ? fault_ss() : fault_gp());
+  } else {
+    linear &= 0xffffffff;
+  }
+  // 16-byte operands count as misaligned below 16 (found on the silicon; SDM 3A table 6-7 leaves MOVUPS and the like open).
   const u64 alignment = size == 16 ? 16 : std::min(size, 8u);
   if (privilege == Privilege::current && (linear & (alignment - 1)) && alignment_checked(cpu)) return fail(cpu, fault_ac());
-  if (cpu.long_mode() && !is_canonical(linear + size - 1)) return fail(cpu, not_canonical);
   const Rights rights = privilege == Privilege::current ? Mmu::current_rights(cpu) : Mmu::system_rights();
   const unsigned in_first = static_cast<unsigned>(std::min<u64>(size, kPageSize - (linear & kPageMask)));
   u64 second = linear + in_first;

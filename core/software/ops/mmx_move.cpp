@@ -199,14 +199,13 @@ const Op* empty_mmx(Vcpu& cpu, const Op* op) {
 }
 
 // MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set go to [segment:rDI]. All of the operand must be
-// writable, whatever the mask (SDM leaves that open; found on the silicon). Op::aux: segment in bits 2:0, address size
+// writable, in units of 8 bytes, whatever the mask (SDM leaves that open; found on the silicon). Op::aux: segment in bits 2:0, address size
 // in bits 7:4.
 void store_masked(Vcpu& cpu, const Op& op, const u8* bytes, const u8* mask, unsigned size) {
   const unsigned address_bytes = op.aux >> 4;
   const u64 address_mask = address_bytes == 8 ? ~u64{0} : (u64{1} << (8 * address_bytes)) - 1;
   const u64 linear = linear_in_segment(cpu, op.aux & 7, cpu.gpr(RDI) & address_mask, size, true);
-  require_writable(cpu, &op, linear, 1);  // the first byte first: it decides between #PF and #GP at the end of user space
-  require_writable(cpu, &op, linear, size);
+  for (unsigned i = 0; i < size; i += 8) require_writable(cpu, &op, linear + i, 8);
   for (unsigned i = 0; i < size; i++) {
     if (mask[i] >> 7) write_bytes(cpu, &op, linear + i, &bytes[i], 1);
   }

@@ -1,4 +1,5 @@
 // x87 loads, stores, exchanges and constants (SDM 1 5.2.1, 5.2.5).
+#include <algorithm>
 #include <limits>
 
 #include "core/fp/x87.h"
@@ -39,10 +40,17 @@ void load_memory(Vcpu& cpu, const Op& op) {
   if ((context.unmasked() & fp::kInvalid) == 0) push(f, v);
 }
 
+// Operands of 10 bytes are accessed as 8 and 2: that decides which fault is reported.
+void read_ten_bytes(Vcpu& cpu, const Op& op, u8* bytes) {
+  const u64 linear = operand_linear(cpu, &op, cpu.code64() ? 8 : 10, false);
+  read_bytes(cpu, &op, linear, bytes, 8, Privilege::current, uses_stack_segment(&op));
+  read_bytes(cpu, &op, linear + 8, bytes + 8, 2, Privilege::current, uses_stack_segment(&op));
+}
+
 void load_extended(Vcpu& cpu, const Op& op) {
   begin(cpu);
   u8 bytes[10];
-  read_bytes(cpu, &op, operand_linear(cpu, &op, 10, false), bytes, 10, Privilege::current, uses_stack_segment(&op));
+  read_ten_bytes(cpu, op, bytes);
   record_memory(cpu, op);
   Ext80 v;
   std::memcpy(&v.significand, bytes, 8);
@@ -53,7 +61,7 @@ void load_extended(Vcpu& cpu, const Op& op) {
 void load_bcd(Vcpu& cpu, const Op& op) {
   begin(cpu);
   u8 bytes[10];
-  read_bytes(cpu, &op, operand_linear(cpu, &op, 10, false), bytes, 10, Privilege::current, uses_stack_segment(&op));
+  read_ten_bytes(cpu, op, bytes);
   record_memory(cpu, op);
   fp::PackedBcd bcd;
   std::memcpy(&bcd.low, bytes, 8);
@@ -77,8 +85,11 @@ void load_register(Vcpu& cpu, const Op& op) {
 template <class T, class Encode>
 void store_value(Vcpu& cpu, const Op& op, unsigned size, bool popping, const T& empty, Encode encode) {
   begin(cpu);
-  const u64 linear = operand_linear(cpu, &op, size, true);
-  require_writable(cpu, &op, linear, size, Privilege::current, uses_stack_segment(&op));
+  const bool stack = uses_stack_segment(&op);
+  const unsigned first = std::min(size, 8u);  // 10 bytes: 8 and 2
+  const u64 linear = operand_linear(cpu, &op, cpu.code64() ? first : size, true);
+  require_writable(cpu, &op, linear, first, Privilege::current, stack);
+  if (size > first) require_writable(cpu, &op, linear + first, size - first, Privilege::current, stack);
   record_memory(cpu, op);
   FpuState& f = cpu.arch.fpu;
   T bytes = empty;
@@ -91,7 +102,10 @@ void store_value(Vcpu& cpu, const Op& op, unsigned size, bool popping, const T& 
     if (context.unmasked() & (fp::kOverflow | fp::kUnderflow)) context.flags &= static_cast<u8>(~fp::kInexact);
     if (!accept(f, context).store) return;
   }
-  write_bytes(cpu, &op, linear, &bytes, size, Privilege::current, uses_stack_segment(&op));
+  u8 out[sizeof(T)];
+  std::memcpy(out, &bytes, sizeof out);
+  write_bytes(cpu, &op, linear, out, first, Privilege::current, stack);
+  if (size > first) write_bytes(cpu, &op, linear + first, out + first, size - first, Privilege::current, stack);
   if (popping) pop(f);
 }
 
