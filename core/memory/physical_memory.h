@@ -49,6 +49,11 @@ class PhysicalMemory {
   u8& marks(const u8* host_address) { return marks_[static_cast<u64>(host_address - ram_) >> kPageShift]; }
   // A dense number for each page of RAM, for side tables; and its inverse.
   u64 page_index(const u8* host_address) const { return static_cast<u64>(host_address - ram_) >> kPageShift; }
+  // The guest-physical address of a byte of this RAM.
+  GuestPhys address_of(const u8* host_address) const {
+    const u64 offset = static_cast<u64>(host_address - ram_);
+    return GuestPhys{offset < low_bytes_ ? offset : offset - low_bytes_ + kPciHoleEnd};
+  }
   u64 page_count() const { return bytes_ >> kPageShift; }
   u8* page_host(u64 index) { return ram_ + (index << kPageShift); }
 

@@ -34,7 +34,7 @@ u64 CodeCache::lines_of(u64 from, u64 length) {
   return up_to_last & ~((u64{1} << first) - 1);
 }
 
-extern long g_cnt[8];Block* CodeCache::find(u64 physical) const {g_cnt[7]++;
+Block* CodeCache::find(u64 physical) const {
   for (Block* block = buckets_[bucket(physical)]; block; block = block->hash_next) {
     if (block->physical == physical && block->key == key_.packed()) return block;
   }

@@ -25,7 +25,8 @@ bool instruction_breakpoints_enabled(u64 dr7) { return any_breakpoint(dr7, true)
 
 void privilege_context_changed(Vcpu& cpu) {
   const u64 context = cpu.mmu->context(cpu);
-  cpu.code_epoch = cpu.code->epoch_of(context, cpu.cpl == 3);
+  const bool user = cpu.cpl == 3;
+  cpu.code_epoch = cpu.code->epoch_of(cpu.mmu->code_context(user), user);
   cpu.tlb_context = alignment_checked(cpu) || data_breakpoints_enabled(cpu.arch.dr7) ? kSlowContext : context;
 }
 

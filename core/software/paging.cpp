@@ -30,9 +30,9 @@ u64 low_mask(unsigned bits) { return (u64{1} << bits) - 1; }
 struct Mmu::Walk {
   u64 linear;
   Access access;
-  bool user;          // the access has user rights
-  bool supervisor_ac;
-  bool wp, nxe, smep, smap;
+  bool user = false;  // the access has user rights
+  bool supervisor_ac = false;
+  bool wp = false, nxe = false, smep = false, smap = false;
   // Results.
   u64 physical = 0;
   bool writable = false;
@@ -73,39 +73,75 @@ Mmu::SpaceKey Mmu::key_of(const Vcpu& cpu) {
 
 void Mmu::assign_contexts(AddressSpace& space) {
   for (u64& context : space.context) context = next_context_++;
+  space.own_supervisor = space.context[0];
 }
 
-void Mmu::select_address_space(const Vcpu& cpu) {
+// Out of numbers: start again with an empty TLB.
+void Mmu::restart_contexts(CodeCache& code) {
+  tlb_.clear();
+  for (AddressSpace& space : spaces_) space = {};
+  kernel_halves_.clear();
+  next_context_ = 0;
+  code.all_mappings_changed();
+}
+
+void Mmu::select_address_space(Vcpu& cpu) {
   const SpaceKey key = key_of(cpu);
   if (current_->key == key) return;
+  constexpr u64 kNumbersPerSpace = 4;  // three of its own, one of a new kernel half
+  if (next_context_ + kNumbersPerSpace > kContextLimit) restart_contexts(*cpu.code);
+  current_ = nullptr;
   for (AddressSpace& space : spaces_) {
-    if (space.key == key) {
-      current_ = &space;
-      return;
+    if (space.key == key) current_ = &space;
+  }
+  if (!current_) {
+    current_ = &spaces_[next_victim_];
+    next_victim_ = (next_victim_ + 1) % kSpaces;
+    *current_ = {.key = key};
+    assign_contexts(*current_);
+  }
+  share_kernel_half(cpu);
+}
+
+void Mmu::share_kernel_half(Vcpu& cpu) {
+  current_->context[0] = current_->own_supervisor;
+  if (current_->low_supervisor || !cpu.long_mode()) return;
+  u8* upper = memory_.host(GuestPhys{(cpu.arch.cr3 & kAddressMask) + kPageSize / 2});
+  if (!upper) return;
+  KernelHalf* half = nullptr;
+  for (KernelHalf& known : kernel_halves_) {
+    if (known.mode == current_->key.mode && std::memcmp(known.entries.data(), upper, sizeof known.entries) == 0) half = &known;
+  }
+  if (!half) {
+    KernelHalf fresh;
+    std::memcpy(fresh.entries.data(), upper, sizeof fresh.entries);
+    for (const u64 entry : fresh.entries) {
+      if ((entry & kP) && !(entry & kA)) return;
     }
+    constexpr std::size_t kMostHalves = 8;
+    if (kernel_halves_.size() == kMostHalves) kernel_halves_.erase(kernel_halves_.begin());
+    fresh.mode = current_->key.mode;
+    fresh.context = next_context_++;
+    half = &kernel_halves_.emplace_back(fresh);
   }
-  if (next_context_ + 3 > kContextLimit) {
-    // Out of numbers: start again with an empty TLB.
-    tlb_.clear();
-    for (AddressSpace& space : spaces_) space = {};
-    next_context_ = 0;
-    cpu.code->all_mappings_changed();
-  }
-  current_ = &spaces_[next_victim_];
-  next_victim_ = (next_victim_ + 1) % kSpaces;
-  current_->key = key;
-  assign_contexts(*current_);
+  current_->context[0] = half->context;
+  // What is derived under the shared context depends on this PML4 too, though nothing walks it now.
+  const Walk fetch{.linear = ~u64{0}, .access = Access::fetch};
+  note_table(cpu, upper, 0, 4, 8, fetch);
+}
+
+void Mmu::stop_sharing(Vcpu& cpu) {
+  if (current_->context[0] == current_->own_supervisor) return;
+  current_->context[0] = current_->own_supervisor;
+  privilege_context_changed(cpu);
 }
 
 void Mmu::flush(Vcpu& cpu) {
-  for (AddressSpace& space : spaces_) {
-    if (&space != current_) space = {};
-  }
-  if (next_context_ + 3 > kContextLimit) {
-    tlb_.clear();
-    next_context_ = 0;
-    cpu.code->all_mappings_changed();
-  }
+  const AddressSpace kept = *current_;
+  for (AddressSpace& space : spaces_) space = {};
+  kernel_halves_.clear();
+  if (next_context_ + 4 > kContextLimit) restart_contexts(*cpu.code);
+  *current_ = {.key = kept.key, .low_supervisor = kept.low_supervisor};
   assign_contexts(*current_);  // new numbers make new epochs
   privilege_context_changed(cpu);
 }
@@ -135,12 +171,13 @@ void Mmu::note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_by
 // All that was derived from a table at one place.
 void Mmu::drop_derived(Vcpu& cpu, const TableInfo& info) {
   drop_range(info.base, u64{1} << (kPageShift + index_bits(info.entry_bytes) * info.level));
-  remap_code(cpu, info);
+  remap_code(cpu, info.fetched);
 }
 
-void Mmu::remap_code(Vcpu& cpu, const TableInfo& info) {
+void Mmu::remap_code(Vcpu& cpu, const bool (&remap)[2]) {
+  if (!remap[false] && !remap[true]) return;
   for (const bool user : {false, true}) {
-    if (info.fetched[user]) cpu.code->mapping_changed(user);
+    if (remap[user]) cpu.code->mapping_changed(user);
   }
   privilege_context_changed(cpu);
 }
@@ -303,6 +340,10 @@ bool Mmu::translate(Vcpu& cpu, u64 linear, Access access, Rights rights, Transla
     return true;
   }
   const bool long_mode = a.efer & efer::LMA;
+  if (rights == Rights::supervisor && !(linear >> 63) && !current_->low_supervisor) {
+    current_->low_supervisor = true;
+    stop_sharing(cpu);
+  }
   const bool nxe = (a.efer & efer::NXE) && (a.cr4 & cr4::PAE);
   Walk w{.linear = linear,
          .access = access,
@@ -379,6 +420,16 @@ void Mmu::forget_table(Vcpu& cpu, TableInfo& info, const u8* host) {
 bool Mmu::table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned size) {
   TableInfo& info = tables_[memory_.page_index(host)];
   const u64 epoch_before = cpu.code_epoch;
+  const u64 page_address = memory_.address_of(host).value & ~kPageMask;
+  if (info.level == 4 && !info.several && page_address != (cpu.arch.cr3 & kAddressMask)) {
+    // The root of address spaces that are not in use, being torn down or built: they are found anew when they are selected.
+    for (AddressSpace& space : spaces_) {
+      if ((space.key.cr3 & kAddressMask) == page_address) space = {};
+    }
+    info = {};
+    memory_.marks(host) &= static_cast<u8>(~kPageIsTable);
+    return false;
+  }
   if (++info.quiet_stores > kQuietLimit) {
     forget_table(cpu, info, host);
     return cpu.code_epoch != epoch_before;
@@ -386,13 +437,19 @@ bool Mmu::table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned
   if (std::memcmp(host, new_bytes, size) == 0) return false;
   const u64 page_offset = reinterpret_cast<u64>(host) & kPageMask;
   const u64 entry_bytes = info.entry_bytes;
-  bool remap = false, everything = false;
+  bool remap[2] = {false, false};  // code fetched with supervisor, with user rights
+  bool everything = false;
   for (u64 at = page_offset & ~(entry_bytes - 1); at < page_offset + size; at += entry_bytes) {
     u64 old = 0;
     std::memcpy(&old, host - page_offset + at, entry_bytes);
     // A walk derives nothing from an entry that is not present, and sets Accessed in every entry it uses, but for PAE's PDPTEs, which have no such bit.
     if (!(old & kP) || (!(old & kA) && !(info.level == 3 && !cpu.long_mode()))) continue;
-    remap |= !(old & kNX && entry_bytes == 8);
+    if (!(old & kNX && entry_bytes == 8)) {
+      // The lower half of a PML4 is nothing to the supervisor unless it was used so.
+      const bool lower_half = info.level == 4 && at < kPageSize / 2;
+      remap[false] |= info.fetched[false] && !(lower_half && !current_->low_supervisor);
+      remap[true] |= info.fetched[true];
+    }
     if (info.several) {
       everything = true;
       continue;
@@ -402,8 +459,13 @@ bool Mmu::table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned
     if (info.level == 4) base = static_cast<u64>(static_cast<i64>(base << 16) >> 16);
     drop_range(base, u64{1} << span_bits);
   }
+  if (info.level == 4 && page_offset + size > kPageSize / 2) {
+    // An upper half changes: whoever shares one finds its group anew when it is selected.
+    kernel_halves_.clear();
+    stop_sharing(cpu);
+  }
   if (everything) flush(cpu);
-  if (remap) remap_code(cpu, info);
+  remap_code(cpu, remap);
   return cpu.code_epoch != epoch_before;
 }
 

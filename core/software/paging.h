@@ -6,7 +6,7 @@
 #pragma once
 
 #include <array>
-#include <memory>
+#include <vector>
 
 #include "core/cpu/fault.h"
 #include "core/memory/physical_memory.h"
@@ -14,6 +14,7 @@
 
 namespace rondo::software {
 
+class CodeCache;
 struct Vcpu;
 
 enum class Access : u8 { read, write, fetch };
@@ -46,9 +47,11 @@ class Mmu {
   static Rights current_rights(const Vcpu& cpu);
   static Rights system_rights() { return Rights::supervisor; }
 
-  void select_address_space(const Vcpu& cpu);
+  void select_address_space(Vcpu& cpu);
   u64 context(const Vcpu& cpu) const { return current_->context[static_cast<u8>(current_rights(cpu))]; }
   u64 context_for(Rights rights) const { return current_->context[static_cast<u8>(rights)]; }
+  // For code: RFLAGS.AC does not matter to fetches.
+  u64 code_context(bool user) const { return context_for(user ? Rights::user : Rights::supervisor); }
 
   // A store of `size` bytes to a page marked kPageIsTable is about to replace the bytes at `host`. Returns true if the mapping of code may have changed.
   bool table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned size);
@@ -65,7 +68,16 @@ class Mmu {
   };
   struct AddressSpace {
     SpaceKey key;
-    std::array<u64, 3> context{};
+    std::array<u64, 3> context{};  // by Rights; that of the supervisor may be a KernelHalf's
+    u64 own_supervisor = 0;
+    bool low_supervisor = false;   // supervisor rights were used on the lower half
+  };
+  // Address spaces whose PML4s agree on the upper half, the operating system's, share one supervisor context, so that its translations and code survive a
+  // switch of CR3. Only while supervisor rights are used on the upper half alone, and every present entry has its Accessed bit (else a switch would leave it clear).
+  struct KernelHalf {
+    std::array<u64, 256> entries;
+    u64 mode = 0;
+    u64 context = 0;
   };
   // What is known of a page-table page. One per page of RAM, in lazily backed memory.
   struct TableInfo {
@@ -81,9 +93,12 @@ class Mmu {
 
   static SpaceKey key_of(const Vcpu& cpu);
   void assign_contexts(AddressSpace& space);
+  void restart_contexts(CodeCache& code);
+  void share_kernel_half(Vcpu& cpu);
+  void stop_sharing(Vcpu& cpu);
   void note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, const Walk& walk);
   void drop_range(u64 base, u64 length);
-  void remap_code(Vcpu& cpu, const TableInfo& info);
+  void remap_code(Vcpu& cpu, const bool (&remap)[2]);
   void drop_derived(Vcpu& cpu, const TableInfo& info);
   void forget_table(Vcpu& cpu, TableInfo& info, const u8* host);
   bool walk4(Vcpu& cpu, Walk& walk);
@@ -98,6 +113,7 @@ class Mmu {
   static constexpr unsigned kSpaces = 64;
   std::array<AddressSpace, kSpaces> spaces_;
   AddressSpace* current_;
+  std::vector<KernelHalf> kernel_halves_;
   unsigned next_victim_ = 0;
   u64 next_context_ = 0;
 };
