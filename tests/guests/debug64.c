@@ -4,6 +4,7 @@
 static volatile u64 variable[4] __attribute__((aligned(64)));
 static u64 addresses[16];
 static u64 status[16];
+static u64 resume[16];  // RF in the image
 static unsigned hits;
 
 // Records #DB and goes on; RF in the image lets an instruction breakpoint pass.
@@ -12,6 +13,7 @@ static void record_debug(u64* frame) {
   if (hits < 16) {
     addresses[hits] = frame[0];
     status[hits] = trap.dr6;
+    resume[hits] = frame[2] >> 16 & 1;
   }
   ++hits;
   WRITE_DR(6, 0);
@@ -51,6 +53,8 @@ static void test_single_step(void) {
   check("a step per iteration", hits, 4 + 3);
   check("RIP stays at REP", addresses[0], addresses[1]);
   check("RIP after REP", addresses[3] - addresses[2], 3);
+  if (!is_tcg()) check("RF between iterations", resume[0], 1);
+  check("RF after the last iteration", resume[3], 0);
   end();
   // INT n clears TF without a trap in the handler; afterwards stepping goes on.
   begin();

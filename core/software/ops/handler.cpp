@@ -23,9 +23,10 @@ const Op* raise(Vcpu& cpu, const Op* op, const Fault& fault) {
 
 namespace {
 
-// The instruction is to be entered again: neither RIP nor count advance.
+// The instruction is to be entered again: neither RIP nor count advance. RF goes into the image of what interrupts it (SDM 3B 17.3.1.1).
 const Op* leave_unfinished(Vcpu& cpu, const Op* op) {
   cpu.rep_unfinished = false;
+  cpu.rflags_rest |= flags::RF;
   cpu.remaining += op->left;
   cpu.rip = (cpu.slots[kSlotRip / 8] + op->next_offset - op->length) & cpu.rip_mask;
   cpu.leave = Leave::attention;

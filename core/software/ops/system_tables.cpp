@@ -124,7 +124,7 @@ void lar(Vcpu& cpu, const Op& op) {
   require_protected(cpu);
   const Descriptor descriptor = visible_descriptor(cpu, read_source16(cpu, op));
   if (descriptor.low == 0 || !type_allowed(cpu, descriptor, kLarLong, kLar)) return set_zf(cpu, false);
-  set_examined(cpu, op, static_cast<u32>(descriptor.low >> 32) & 0x00f0ff00);
+  set_examined(cpu, op, static_cast<u32>(descriptor.low >> 32) & 0x00ffff00);
 }
 
 void lsl(Vcpu& cpu, const Op& op) {
