@@ -65,9 +65,9 @@ void deliver_event(Vcpu& cpu, Event event, FaultClass first) {
       nested = fault;
     }
     const FaultClass second = class_of(nested.vector);
-    if (first == FaultClass::double_fault && second != FaultClass::benign) return shut_down(cpu);
     if (external && carries_selector(nested.vector)) nested.error_code |= 1;
     record(cpu, nested);
+    if (first == FaultClass::double_fault && second != FaultClass::benign) return shut_down(cpu);
     if (makes_double_fault(first, second)) {
       first = FaultClass::double_fault;
       event = {.vector = kDF, .has_error_code = true};
