@@ -168,7 +168,16 @@ void run_case(const Batch& batch, const TestCase& test, Outcome& out, u8* writab
   out.ran = 1;
 }
 
+// The error code of a page fault tells whether a page-table entry was there, and the kernel makes them on first use.
+void touch_pages() {
+  const auto touch = [](u64 address) { (void)*reinterpret_cast<const volatile u8*>(address); };
+  for (u64 at = 0; at < kCodeBytes; at += kPageSize) touch(kCodeBase + at);
+  for (unsigned page = 0; page < kDataPages.size(); ++page)
+    if (kDataPages[page] != PageKind::hole) touch(kDataBase + page * kPageSize);
+}
+
 void run_batch(Batch& batch, u8* writable) {
+  touch_pages();
   unsigned long fs = 0;
   raw_syscall(SYS_arch_prctl, ARCH_GET_FS, reinterpret_cast<long>(&fs), 0);
   raw_syscall(SYS_arch_prctl, ARCH_SET_FS, static_cast<long>(kFsBase), 0);

@@ -8,8 +8,10 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <iostream>
 #include <new>
 
+#include "tests/silicon/case_file.h"
 #include "tests/silicon/native_runner.h"
 #include "tests/silicon/scenario.h"
 #include "tests/silicon/worker.h"
@@ -29,6 +31,7 @@ struct Options {
   unsigned jobs = 1;
   std::string json;
   std::string failures;
+  std::string capture;
 };
 
 struct Totals {
@@ -146,6 +149,35 @@ int compare_all(const Options& options) {
   return t.mismatches == 0 && t.lost == 0 && broken == 0 && t.cases == options.cases ? 0 : 1;
 }
 
+// Runs stored cases on this host's processor and prints them with what it did.
+int capture_all(const std::string& path) {
+  const auto cases = read_cases(path);
+  if (!cases) {
+    fmt::print(stderr, "{}\n", cases.error().message);
+    return 2;
+  }
+  auto native = NativeRunner::create();
+  if (!native) {
+    fmt::print(stderr, "{}\n", native.error().message);
+    return kSkipped;
+  }
+  const HostCpu host = NativeRunner::host_cpu();
+  Batch& batch = (*native)->batch();
+  for (const auto& stored : *cases) {
+    batch.case_count = 1;
+    batch.data = stored->scenario.data;
+    batch.code = stored->scenario.code;
+    batch.cases[0] = stored->scenario.test;
+    (*native)->run();
+    stored->host = host.describe();
+    stored->expected = batch.outcomes[0];
+    u64 left_out = 0;
+    stored->tolerance = tolerance_of(stored->scenario.test, stored->scenario.code, profile_applies(host.vendor, host.family), left_out);
+    write_case(std::cout, *stored);
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -157,10 +189,11 @@ int main(int argc, char** argv) {
   app.add_option("--jobs", options.jobs, "processes")->check(CLI::Range(1u, kMostWorkers));
   app.add_option("--json", options.json, "write the summary to this file");
   app.add_option("--failures", options.failures, "write minimised failures to this file");
+  app.add_option("--capture", options.capture, "print the cases of this file (tests/silicon/cases) with what this host's processor does");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return compare_all(options);
+  return options.capture.empty() ? compare_all(options) : capture_all(options.capture);
 }
