@@ -158,7 +158,8 @@ void run_case(const Batch& batch, const TestCase& test, Outcome& out, u8* writab
   __builtin_memcpy(&out.final.fx, &end.fx, sizeof out.final.fx);
   out.vector = static_cast<u32>(end.fault_vector);
   out.error_code = static_cast<u32>(end.error_code);
-  out.fault_address = end.fault_address;
+  constexpr u32 kPageFault = 14;
+  out.fault_address = out.vector == kPageFault ? end.fault_address : 0;
   copy_changes(batch, out);
   for (unsigned i = 0; i < test.patch_count; ++i) {  // read-only pages are not covered by copy_changes
     const Patch& patch = test.patches[i];
