@@ -54,9 +54,15 @@ void shut_down(Vcpu& cpu) {
   cpu.attention = true;
 }
 
+// A processor can be kept busy for ever by handlers that cannot be entered: #AC on the stack of #AC (benign, so never a
+// double fault), or tasks that fault as they begin. Here that is a shutdown, since nothing could end it from outside.
+constexpr unsigned kMostAttempts = 8;
+
 void deliver_event(Vcpu& cpu, Event event, FaultClass first) {
   bool external = is_external_event(event.kind);
-  for (;;) {
+  const unsigned depth = event.depth;
+  if (depth >= kMostAttempts) return shut_down(cpu);
+  for (unsigned attempt = 0; attempt < kMostAttempts; ++attempt) {
     Fault nested;
     try {
       enter_handler(cpu, nullptr, event, cpu.rip);
@@ -70,22 +76,27 @@ void deliver_event(Vcpu& cpu, Event event, FaultClass first) {
     if (first == FaultClass::double_fault && second != FaultClass::benign) return shut_down(cpu);
     if (makes_double_fault(first, second)) {
       first = FaultClass::double_fault;
-      event = {.vector = kDF, .has_error_code = true};
+      event = {.vector = kDF, .has_error_code = true, .depth = depth};
     } else {
       first = second;
-      event = {.vector = nested.vector, .has_error_code = nested.has_error_code, .error_code = nested.error_code};
+      event = {.vector = nested.vector,
+               .has_error_code = nested.has_error_code,
+               .error_code = nested.error_code,
+               .depth = depth};
     }
     external = true;
     cpu.rflags_rest |= flags::RF;
   }
+  shut_down(cpu);
 }
 
 }  // namespace
 
-void deliver(Vcpu& cpu, const Fault& fault) {
+void deliver(Vcpu& cpu, const Fault& fault, unsigned depth) {
   record(cpu, fault);
   set_resume_flag(cpu, fault);
-  const Event event{.vector = fault.vector, .has_error_code = fault.has_error_code, .error_code = fault.error_code};
+  const Event event{
+      .vector = fault.vector, .has_error_code = fault.has_error_code, .error_code = fault.error_code, .depth = depth};
   deliver_event(cpu, event, class_of(fault.vector));
 }
 

@@ -20,12 +20,13 @@ struct Event {
   EventKind kind = EventKind::exception;
   bool has_error_code = false;
   u32 error_code = 0;
+  unsigned depth = 0;  // how many task switches on the way to it ended in another fault
 };
 
 // --- For the driver. The event happens at Vcpu::rip (a trap: after the instruction; a fault: at it); afterwards
 // Vcpu::rip is the handler's first instruction. Faults on the way are delivered too, down to a double fault; a triple
 // fault sets Activity::shutdown. Never throws.
-void deliver(Vcpu& cpu, const Fault& fault);
+void deliver(Vcpu& cpu, const Fault& fault, unsigned depth = 0);
 void deliver(Vcpu& cpu, u8 vector, EventKind kind);  // external, nmi
 
 // --- For instruction bodies: INT n and its relatives. Returns to cpu.next_rip; afterwards next_rip is the handler.

@@ -72,7 +72,7 @@ void iret_task(Vcpu& cpu, const Op& op) {
   const Descriptor tss = read_descriptor(cpu, selector, kTS);
   if (!tss.is_tss_busy()) throw_selector_fault(kTS, selector);
   if (!tss.present()) throw_selector_fault(kNP, selector);
-  switch_task(cpu, &op, selector, tss, TaskSwitch::iret, cpu.next_rip);
+  switch_task(cpu, &op, selector, tss, {.cause = TaskSwitch::iret, .return_rip = cpu.next_rip});
   cpu.next_rip = cpu.rip;
 }
 

@@ -79,7 +79,7 @@ void enter_task(Vcpu& cpu, const Op& op, u16 selector, const Descriptor& descrip
   }
   if (!tss.is_tss_available()) throw_selector_fault(kGP, tss_selector);
   if (!tss.present()) throw_selector_fault(kNP, tss_selector);
-  switch_task(cpu, &op, tss_selector, tss, cause, cpu.next_rip);
+  switch_task(cpu, &op, tss_selector, tss, {.cause = cause, .return_rip = cpu.next_rip});
   cpu.next_rip = cpu.rip;
 }
 

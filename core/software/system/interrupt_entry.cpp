@@ -105,7 +105,12 @@ void enter_task_gate(Vcpu& cpu, const Op* op, const Event& event, const Descript
   const Descriptor tss = read_descriptor(cpu, selector);
   if (!tss.is_tss_available()) throw_selector_fault(kGP, selector);
   if (!tss.present()) throw_selector_fault(kNP, selector);
-  switch_task(cpu, op, selector, tss, TaskSwitch::interrupt, return_rip, event.has_error_code, event.error_code);
+  switch_task(cpu, op, selector, tss,
+              {.cause = TaskSwitch::interrupt,
+               .return_rip = return_rip,
+               .has_error_code = event.has_error_code,
+               .error_code = event.error_code,
+               .depth = event.depth});
 }
 
 // SDM 3A 6.12.1 and 3B 20.3

@@ -96,7 +96,7 @@ void load_task_data(Vcpu& cpu, unsigned name, u16 selector) {
 }
 
 // Everything that can fault once the new task has begun.
-void load_task_segments(Vcpu& cpu, const Op* op, const TaskState& task, unsigned bytes, bool push_error, u32 error) {
+void load_task_segments(Vcpu& cpu, const Op* op, const TaskState& task, unsigned bytes, const TaskEntry& entry) {
   load_ldt(cpu, task.ldt);
   if (cpu.v8086()) {
     for (unsigned name = 0; name < 6; ++name) load_segment_real(cpu, name, task.selector[name]);
@@ -108,9 +108,9 @@ void load_task_segments(Vcpu& cpu, const Op* op, const TaskState& task, unsigned
     for (const unsigned name : {ES, DS, FS, GS}) load_task_data(cpu, name, task.selector[name]);
   }
   mode_changed(cpu);
-  if (push_error) {
+  if (entry.has_error_code) {
     StackCursor stack(cpu, op);
-    stack.push(error, bytes);
+    stack.push(entry.error_code, bytes);
     cpu.gpr(RSP) = stack.pointer();
   }
   if (cpu.rip > cpu.arch.segment[CS].limit) throw fault_gp(0);
@@ -118,8 +118,7 @@ void load_task_segments(Vcpu& cpu, const Op* op, const TaskState& task, unsigned
 
 }  // namespace
 
-void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, TaskSwitch cause, u64 return_rip,
-                 bool push_error, u32 error) {
+void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, const TaskEntry& entry) {
   const Segment old_tr = cpu.arch.tr;
   const Layout& old_layout = old_tr.type & 8 ? kLayout32 : kLayout16;
   const Layout& layout = tss.type() & 8 ? kLayout32 : kLayout16;
@@ -129,14 +128,14 @@ void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, T
   // All that can fault happens before anything changes.
   const TaskState task = read_task(cpu, tss.base(), layout);
   require_writable(cpu, op, old_tr.base, old_layout.minimum_limit + 1, Privilege::system);
-  const bool nested = cause == TaskSwitch::call || cause == TaskSwitch::interrupt;
+  const bool nested = entry.cause == TaskSwitch::call || entry.cause == TaskSwitch::interrupt;
   if (nested) require_writable(cpu, op, tss.base(), 2, Privilege::system);
 
-  if (cause == TaskSwitch::jump || cause == TaskSwitch::iret) set_busy(cpu, old_tr.selector, false);
-  const u64 old_flags = cause == TaskSwitch::iret ? cpu.rflags() & ~flags::NT : cpu.rflags();
-  save_task(cpu, old_tr.base, old_layout, static_cast<u32>(return_rip), static_cast<u32>(old_flags));
+  if (entry.cause == TaskSwitch::jump || entry.cause == TaskSwitch::iret) set_busy(cpu, old_tr.selector, false);
+  const u64 old_flags = entry.cause == TaskSwitch::iret ? cpu.rflags() & ~flags::NT : cpu.rflags();
+  save_task(cpu, old_tr.base, old_layout, static_cast<u32>(entry.return_rip), static_cast<u32>(old_flags));
   if (nested) write_field(cpu, tss.base(), 0, 2, old_tr.selector);
-  if (cause != TaskSwitch::iret) set_busy(cpu, selector, true);
+  if (entry.cause != TaskSwitch::iret) set_busy(cpu, selector, true);
 
   cpu.arch.tr = tss.to_segment(selector);
   cpu.arch.tr.type |= kTssBusyBit;
@@ -158,13 +157,13 @@ void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, T
   cpu.attention = true;
   mode_changed(cpu);
   try {
-    load_task_segments(cpu, op, task, layout.bytes, push_error, error);
+    load_task_segments(cpu, op, task, layout.bytes, entry);
   } catch (const Fault& fault) {
     mode_changed(cpu);
-    deliver(cpu, fault);  // in the new task: its first instruction has not begun
+    deliver(cpu, fault, entry.depth + 1);  // in the new task: its first instruction has not begun
     return;
   }
-  if (task.debug_trap) deliver(cpu, Fault{.vector = kDB, .dr6 = dr6::BT});
+  if (task.debug_trap) deliver(cpu, Fault{.vector = kDB, .dr6 = dr6::BT}, entry.depth + 1);
 }
 
 }  // namespace rondo::software

@@ -20,10 +20,16 @@ u64 interrupt_stack(Vcpu& cpu, unsigned ist);
 bool io_permitted(Vcpu& cpu, u16 port, unsigned size);
 
 enum class TaskSwitch : u8 { jump, call, iret, interrupt };
+// What the new task finds on its stack, and how deep in failed deliveries this is.
+struct TaskEntry {
+  TaskSwitch cause = TaskSwitch::jump;
+  u64 return_rip = 0;
+  bool has_error_code = false;
+  u32 error_code = 0;
+  unsigned depth = 0;
+};
 // Switches to the task of `selector`, whose TSS descriptor has been found present and (but for iret) available. cpu.rip
-// becomes the new task's; faults after the point of no return are delivered in the new task. push_error: an error code
-// for the new task's stack.
-void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, TaskSwitch cause, u64 return_rip,
-                 bool push_error = false, u32 error = 0);
+// becomes the new task's; faults after the point of no return are delivered in the new task.
+void switch_task(Vcpu& cpu, const Op* op, u16 selector, const Descriptor& tss, const TaskEntry& entry);
 
 }  // namespace rondo::software
