@@ -140,6 +140,14 @@ MemStatus store_slow(Vcpu& cpu, const Op* op, u64 linear, unsigned size, const v
   return leave || cpu.attention || cpu.code_epoch != epoch ? MemStatus::leave : MemStatus::ok;
 }
 
+void prepare_bulk_store(Vcpu& cpu, u8* host, unsigned size) {
+  const u64 epoch = cpu.code_epoch;
+  const u8 marks = cpu.memory->marks(host);
+  if (marks & kPageIsTable) cpu.mmu->forget_table(cpu, host);
+  if (marks & kPageHasCode) code_store(cpu, host, size);
+  if (cpu.code_epoch != epoch) cpu.attention = true;
+}
+
 MemStatus probe_store(Vcpu& cpu, const Op*, u64 linear, unsigned size, Privilege privilege, bool stack_segment) {
   Access2 a;
   return prepare(cpu, linear, size, Access::write, privilege, stack_segment, a);
@@ -156,6 +164,13 @@ MemStatus store_slow_value(Vcpu& cpu, const Op* op, u64 linear, unsigned size, u
   const TlbEntry& entry = cpu.tlb->at(linear);
   if (tlb_hit(cpu, entry.watched_tag, linear, size)) {
     u8* host = reinterpret_cast<u8*>(linear + entry.host_delta);
+    if (!(cpu.memory->marks(host) & kPageWatched)) {
+      // No longer watched: back to the fast path.
+      std::memcpy(host, &value, size);
+      cpu.tlb->at(linear).write_tag = entry.watched_tag;
+      cpu.tlb->at(linear).watched_tag = kInvalidTag;
+      return MemStatus::ok;
+    }
     return store_ram(cpu, host, &value, size) ? MemStatus::leave : MemStatus::ok;
   }
   return store_slow(cpu, op, linear, size, &value, Privilege::current, uses_stack_segment(op));

@@ -33,6 +33,11 @@ MemStatus store_slow(Vcpu& cpu, const Op* op, u64 linear, unsigned size, const v
 // Checks that a store of this size would succeed (sets the dirty bits), without storing.
 MemStatus probe_store(Vcpu& cpu, const Op* op, u64 linear, unsigned size, Privilege privilege, bool stack_segment);
 
+// A run of stores to [host, host + size), within one watched page, is about to be done directly: what was derived from these bytes goes first. If the running
+// block must be left, cpu.attention says so.
+void prepare_bulk_store(Vcpu& cpu, u8* host, unsigned size);
+inline constexpr unsigned kBulkStore = 64;  // shorter runs are stored one by one
+
 // Outside 64-bit mode and for unusual address sizes: the linear address of an operand after all segment checks.
 struct LinearAddress {
   u64 value;

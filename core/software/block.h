@@ -57,7 +57,7 @@ struct JumpEntry {
   u64 epoch = 0;  // Vcpu::code_epoch is never zero
   Block* block = nullptr;
 };
-inline constexpr u64 kJumpCacheSize = 4096;
+inline constexpr u64 kJumpCacheSize = 16384;
 inline u64 jump_index(u64 rip) { return (rip ^ rip >> 12) & (kJumpCacheSize - 1); }
 
 // Continues with a block at slots[kSlotRip], or leaves if it does not fit before the stop count.

@@ -5,6 +5,7 @@
 
 #include "core/software/fusion.h"
 #include "core/software/mode.h"
+#include "core/software/ops/alu_quiet.h"
 #include "core/software/ops/branch_forms.h"
 
 namespace rondo::software {
@@ -65,7 +66,9 @@ Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
   LowerContext context{.page_offset = in_page};
   unsigned at = 0;
   Instruction previous;
-  while (ops_.size() < kMaxBlockInstructions && !context.ends_block && at < page.size()) {
+  DeadFlags dead_flags;
+  unsigned count = 0;  // instructions; a NOP counts but has no Op
+  while (count < kMaxBlockInstructions && !context.ends_block && at < page.size()) {
     Instruction instruction;
     const DecodeStatus status = decoder_.decode(page.subspan(at), key.mode, instruction);
     if (status == DecodeStatus::truncated && at == 0) return build_crossing(cpu, linear, physical);
@@ -81,8 +84,16 @@ Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
       privilege_context_changed(cpu);
       return block;
     }
+    const unsigned index = count++;
+    if (instruction.operation == Operation::NOP) {
+      at += instruction.length;
+      context.page_offset = in_page + at;
+      continue;
+    }
     Op& op = ops_.emplace_back();
     lower_instruction(instruction, at, op, context);
+    op.left = static_cast<u8>(index);  // for now
+    dead_flags.lowered(instruction, ops_);
     if (ops_.size() > 1 && key.mode == CodeMode::bits64) {
       fuse_with_branch(previous, ops_[ops_.size() - 2], instruction, successors_in_page(instruction, context));
     }
@@ -90,8 +101,7 @@ Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
     at += instruction.length;
     context.page_offset = in_page + at;
   }
-  const auto count = static_cast<unsigned>(ops_.size());
-  for (unsigned i = 0; i < count; ++i) ops_[i].left = static_cast<u8>(count - i);
+  for (Op& op : ops_) op.left = static_cast<u8>(count - op.left);
   if (!context.ends_block) {
     lower_fall_through(key.mode == CodeMode::bits64, at, ops_.emplace_back(), context);
     context.wants_links = true;

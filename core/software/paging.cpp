@@ -407,8 +407,20 @@ void Mmu::drop_range(u64 base, u64 length) {
   }
 }
 
-void Mmu::forget_table(Vcpu& cpu, TableInfo& info, const u8* host) {
-  if (info.level < 4 && !info.several) {
+bool Mmu::is_idle_root(const Vcpu& cpu, const u8* host) const {
+  const TableInfo& info = tables_[memory_.page_index(host)];
+  return info.level == 4 && !info.several && (memory_.address_of(host).value & ~kPageMask) != (cpu.arch.cr3 & kAddressMask);
+}
+
+void Mmu::forget_table(Vcpu& cpu, const u8* host) {
+  TableInfo& info = tables_[memory_.page_index(host)];
+  if (is_idle_root(cpu, host)) {
+    // Its address spaces are found anew when they are selected.
+    const u64 page_address = memory_.address_of(host).value & ~kPageMask;
+    for (AddressSpace& space : spaces_) {
+      if ((space.key.cr3 & kAddressMask) == page_address) space = {};
+    }
+  } else if (info.level < 4 && !info.several) {
     drop_derived(cpu, info);
   } else {
     flush(cpu);
@@ -420,18 +432,8 @@ void Mmu::forget_table(Vcpu& cpu, TableInfo& info, const u8* host) {
 bool Mmu::table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned size) {
   TableInfo& info = tables_[memory_.page_index(host)];
   const u64 epoch_before = cpu.code_epoch;
-  const u64 page_address = memory_.address_of(host).value & ~kPageMask;
-  if (info.level == 4 && !info.several && page_address != (cpu.arch.cr3 & kAddressMask)) {
-    // The root of address spaces that are not in use, being torn down or built: they are found anew when they are selected.
-    for (AddressSpace& space : spaces_) {
-      if ((space.key.cr3 & kAddressMask) == page_address) space = {};
-    }
-    info = {};
-    memory_.marks(host) &= static_cast<u8>(~kPageIsTable);
-    return false;
-  }
-  if (++info.quiet_stores > kQuietLimit) {
-    forget_table(cpu, info, host);
+  if (++info.quiet_stores > kQuietLimit || is_idle_root(cpu, host)) {  // a root that is not in use is being torn down or built
+    forget_table(cpu, host);
     return cpu.code_epoch != epoch_before;
   }
   if (std::memcmp(host, new_bytes, size) == 0) return false;

@@ -56,6 +56,9 @@ class Mmu {
   // A store of `size` bytes to a page marked kPageIsTable is about to replace the bytes at `host`. Returns true if the mapping of code may have changed.
   bool table_store(Vcpu& cpu, const u8* host, const void* new_bytes, unsigned size);
 
+  // Drops all that was derived from the page-table page at `host`; stores to it need no watching any more.
+  void forget_table(Vcpu& cpu, const u8* host);
+
   // Forgets every translation. All contexts get new numbers.
   void flush(Vcpu& cpu);
 
@@ -97,10 +100,10 @@ class Mmu {
   void share_kernel_half(Vcpu& cpu);
   void stop_sharing(Vcpu& cpu);
   void note_table(Vcpu& cpu, const u8* entry, u64 base, u8 level, u8 entry_bytes, const Walk& walk);
+  bool is_idle_root(const Vcpu& cpu, const u8* host) const;
   void drop_range(u64 base, u64 length);
   void remap_code(Vcpu& cpu, const bool (&remap)[2]);
   void drop_derived(Vcpu& cpu, const TableInfo& info);
-  void forget_table(Vcpu& cpu, TableInfo& info, const u8* host);
   bool walk4(Vcpu& cpu, Walk& walk);
   bool walk_pae(Vcpu& cpu, Walk& walk);
   bool walk2(Vcpu& cpu, Walk& walk);

@@ -6,7 +6,8 @@ namespace rondo::software {
 
 template <>
 Handler lower<Operation::SUB>(const Instruction& instruction, Op& op, LowerContext&) {
-  return lower_binary<Sub>(instruction, op);
+  const Handler zero = lower_zero(instruction, op);
+  return zero ? zero : lower_binary<Sub>(instruction, op);
 }
 
 template <>

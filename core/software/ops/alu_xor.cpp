@@ -6,7 +6,8 @@ namespace rondo::software {
 
 template <>
 Handler lower<Operation::XOR>(const Instruction& instruction, Op& op, LowerContext&) {
-  return lower_binary<Xor>(instruction, op);
+  const Handler zero = lower_zero(instruction, op);
+  return zero ? zero : lower_binary<Xor>(instruction, op);
 }
 
 }  // namespace rondo::software

@@ -49,7 +49,8 @@ Run StringWalk::run(unsigned segment, unsigned reg, unsigned size, u64 want, boo
   if (!first.ok) return {nullptr, 0};
   const u64 linear = first.value;
   const TlbEntry& entry = cpu_.tlb->at(linear);
-  if (!tlb_hit(cpu_, write ? entry.write_tag : entry.read_tag, linear, size)) return {nullptr, 0};
+  const bool watched = write && tlb_hit(cpu_, entry.watched_tag, linear, size);
+  if (!watched && !tlb_hit(cpu_, write ? entry.write_tag : entry.read_tag, linear, size)) return {nullptr, 0};
   // Elements that lie in this page as a whole.
   const u64 in_page = linear & kPageMask;
   n = std::min(n, down_ ? in_page / size + 1 : (kPageSize - in_page) / size);
@@ -59,7 +60,13 @@ Run StringWalk::run(unsigned segment, unsigned reg, unsigned size, u64 want, boo
     const LinearAddress all = segment_linear(cpu_, segment, lowest, static_cast<unsigned>(bytes), write);
     if (!all.ok) n = 1;
   }
-  return {static_cast<u8*>(host_of(entry, linear)), n};
+  u8* host = static_cast<u8*>(host_of(entry, linear));
+  if (watched) {
+    const u64 bytes = n * size;
+    if (bytes < kBulkStore) return {nullptr, 0};
+    prepare_bulk_store(cpu_, down_ ? host - (bytes - size) : host, static_cast<unsigned>(bytes));
+  }
+  return {host, n};
 }
 
 }  // namespace rondo::software
