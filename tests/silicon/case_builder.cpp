@@ -231,7 +231,7 @@ bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
     std::array<u8, 32> without = encoded.bytes;
     std::copy(encoded.bytes.begin() + (lock - encoded.bytes.begin()) + 1, encoded.bytes.end(), without.begin() + (lock - encoded.bytes.begin()));
     const bool known = decoder_.decode(std::span(without).first(14), decoder::CodeMode::bits64, instruction) == decoder::DecodeStatus::ok;
-    if (!known || !excluded(instruction).empty()) return false;
+    if (!known || !excluded(instruction).empty() || instruction.operation == Operation::MOV_CR) return false;  // AMD: LOCK MOV CR0 is MOV CR8
     emit_bytes(std::span(encoded.bytes).first(encoded.length));
     ++test_.instruction_count;
     return true;
@@ -292,9 +292,11 @@ bool CaseBuilder::build_sequence(const Forms& forms, unsigned count) {
   const AddressingChoice addressing{false, {RBX, RSI, RDI, R14}};
   for (const u8 reg : {RBX, RSI, RDI, R14, RSP, RBP}) regs_.gpr[reg] = kDataBase + kPageSize / 2 + random_.below(kPageSize / 16) * 16;
   regs_.gpr[RCX] = random_.below(24);
+  const bool common = !forms.common.empty() && random_.percent(40);
   for (unsigned made = 0, tried = 0; made < count; ++tried) {
     if (tried > 4 * count) return false;
-    const std::vector<Form>& choice = forms.by_operation[random_.below(forms.by_operation.size())];
+    const auto& operations = common ? forms.common : forms.by_operation;
+    const std::vector<Form>& choice = operations[random_.below(operations.size())];
     if (emit(choice[random_.below(choice.size())], addressing)) ++made;
   }
   finish();

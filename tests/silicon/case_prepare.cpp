@@ -28,7 +28,7 @@ void CaseBuilder::prepare_branch(const Instruction& instruction, Encoded& encode
   }
   // Which comes first, a fault of the push or of the target, differs between vendors: not both.
   const bool calls_rsp = instruction.operands[0].kind == OperandKind::gpr && instruction.operands[0].reg == RSP;
-  const bool may_fault = instruction.operation != Operation::CALL_INDIRECT || (regs_.gpr[RSP] - 8 - kDataBase <= kPageSize && !calls_rsp);
+  const bool may_fault = instruction.operation != Operation::CALL_INDIRECT || (regs_.gpr[RSP] - 8 - kDataBase <= kPageSize && regs_.gpr[RSP] % 8 == 0 && !calls_rsp);
   if (may_fault && random_.percent(6)) {  // not executable, not there, not canonical
     constexpr u64 kWild[] = {kDataBase + 64, kDataBase + 2 * kPageSize + 5, u64{1} << 47, 0x8000000000000000, 0xffff900000000010};
     destination = kWild[random_.below(std::size(kWild))];

@@ -47,6 +47,19 @@ bool is_near_branch(Operation operation) {
   }
 }
 
+bool is_common(Operation operation) {
+  switch (operation) {
+    case Operation::MOV: case Operation::MOVZX: case Operation::MOVSX: case Operation::LEA: case Operation::PUSH: case Operation::POP:
+    case Operation::ADD: case Operation::ADC: case Operation::SUB: case Operation::SBB: case Operation::CMP: case Operation::AND:
+    case Operation::OR: case Operation::XOR: case Operation::TEST: case Operation::INC: case Operation::DEC: case Operation::NEG:
+    case Operation::SHL: case Operation::SHR: case Operation::SAR: case Operation::ROL: case Operation::IMUL: case Operation::JCC:
+    case Operation::SETCC: case Operation::CMOVCC: case Operation::PUSHF: case Operation::LAHF:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Encodings that processors execute in different ways, or as instructions that the model does not have.
 std::string_view vendor_specific(Operation operation, u8 prefix, bool prefetch_register) {
   if (prefetch_register) return "0F 0D with a register: a NOP or #UD";
@@ -124,8 +137,11 @@ Forms::Forms(const std::string& filter) {
     found[static_cast<std::size_t>(form.operation)].push_back(std::move(form));
     ++form_count;
   }
-  for (auto& list : found)
-    if (!list.empty()) by_operation.push_back(std::move(list));
+  for (auto& list : found) {
+    if (list.empty()) continue;
+    if (is_common(list.front().operation)) common.push_back(list);
+    by_operation.push_back(std::move(list));
+  }
 }
 
 }  // namespace rondo::silicon

@@ -30,6 +30,8 @@ struct Forms {
   // Only those whose name matches `filter` (all if empty). By operation.
   explicit Forms(const std::string& filter);
   std::vector<std::vector<Form>> by_operation;
+  // Those of the operations that make up most code: what engines fuse and whose flags they try not to compute.
+  std::vector<std::vector<Form>> common;
   u64 form_count = 0;
   u64 encodings_tried = 0;
   std::map<std::string, u64> excluded_encodings;  // by reason

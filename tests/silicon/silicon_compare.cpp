@@ -35,7 +35,7 @@ struct Options {
 };
 
 struct Totals {
-  u64 cases = 0, instructions = 0, faults = 0, mismatches = 0, kinds = 0, lost = 0, flags_left_out = 0, approximate = 0;
+  u64 cases = 0, instructions = 0, faults = 0, mismatches = 0, kinds = 0, lost = 0, flags_left_out = 0, approximate = 0, vendor = 0;
 };
 
 Totals sum(const WorkerProgress* progress, unsigned workers) {
@@ -43,7 +43,7 @@ Totals sum(const WorkerProgress* progress, unsigned workers) {
   for (unsigned i = 0; i < workers; ++i) {
     const WorkerProgress& p = progress[i];
     t.cases += p.cases, t.instructions += p.instructions, t.faults += p.faults, t.mismatches += p.mismatches, t.kinds += p.kinds;
-    t.lost += p.lost, t.flags_left_out += p.flags_left_out, t.approximate += p.approximate;
+    t.lost += p.lost, t.flags_left_out += p.flags_left_out, t.approximate += p.approximate, t.vendor += p.vendor_left_out;
   }
   return t;
 }
@@ -91,7 +91,8 @@ nlohmann::ordered_json summary(const Options& options, const Forms& forms, const
   j["cases_lost"] = t.lost;
   j["workers_broken"] = broken;
   j["undefined_flags_left_out"] = t.flags_left_out;
-  j["approximate_results_left_out"] = t.approximate;
+  j["approximate_results"] = t.approximate;
+  j["vendor_specific_left_out"] = t.vendor;
   for (const auto& [reason, count] : forms.excluded_encodings) j["encodings_left_out"][reason] = count;
   j["wall_s"] = seconds;
   return j;

@@ -27,7 +27,8 @@ struct WorkerProgress {
   std::atomic<u64> kinds{0};         // of mismatches
   std::atomic<u64> lost{0};          // cases that the native runner did not survive
   std::atomic<u64> flags_left_out{0};
-  std::atomic<u64> approximate{0};   // cases whose floating-point results were not compared
+  std::atomic<u64> approximate{0};   // cases whose floating-point results were compared within a bound
+  std::atomic<u64> vendor_left_out{0};  // cases that reached what only this vendor has
 };
 
 // `failures` receives minimised cases in the format of case_file.h. False: it could not start; the reason is on stderr.
