@@ -124,6 +124,16 @@ TEST_P(IntegerOps, RepStosOverItsSuccessor) {
   EXPECT_EQ(gpr(RAX), 0x9090c100u);
 }
 
+TEST_P(IntegerOps, LongRepStosOverItsSuccessor) {
+  CpuState s = copy_state(0, kCode + 2, 256);
+  s.gpr[RAX] = 0xc1ffc1ff;  // inc ecx, twice
+  std::vector<u8> code{0xf3, 0xab};
+  while (code.size() < 1026) code.insert(code.end(), {0x31, 0xc9});  // xor ecx, ecx: must not run
+  machine.load(code);
+  EXPECT_EQ(execute({0xf3, 0xab}, s, 11).vector, -1);
+  EXPECT_EQ(gpr(RCX), 10u);
+}
+
 TEST_P(IntegerOps, RepeCmpsStopsAtTheDifference) {
   std::vector<u8> text = counting(6000);
   machine.load(text, kData);
