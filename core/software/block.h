@@ -41,7 +41,6 @@ struct Block {
   u8 key = 0;               // CodeKey::packed
   u8 count = 0;             // instructions
   bool crosses = false;
-  u32 allocated = 0;        // bytes, the Ops included
   Link links[2];            // taken or only successor, not taken
   Block* hash_next = nullptr;
   Block* page_next[2] = {nullptr, nullptr};  // in the lists of the pages it lies in

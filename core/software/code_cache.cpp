@@ -14,11 +14,14 @@ CodeCache::CodeCache(PhysicalMemory& memory, Tlb& tlb) : memory_(memory), tlb_(t
   void* p = mmap(nullptr, memory.page_count() * sizeof(Page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   RONDO_ASSERT(p != MAP_FAILED);
   pages_ = static_cast<Page*>(p);
+  void* arena = mmap(nullptr, kArenaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  RONDO_ASSERT(arena != MAP_FAILED);
+  madvise(arena, kArenaBytes, MADV_HUGEPAGE);
+  arena_ = static_cast<u8*>(arena);
 }
 
 CodeCache::~CodeCache() {
-  clear();
-  collect();
+  munmap(arena_, kArenaBytes);
   munmap(pages_, memory_.page_count() * sizeof(Page));
 }
 
@@ -60,11 +63,11 @@ void CodeCache::watch(const u8* host, u64 from, u64 length, Block* block, unsign
 }
 
 Block* CodeCache::add(u64 physical, u64 second_page, bool crosses, unsigned bytes, std::span<const Op> ops, unsigned count) {
-  if (bytes_used_ > kByteLimit) clear();
+  static_assert(sizeof(Op) % alignof(Block) == 0);
   const u64 size = sizeof(Block) + ops.size_bytes();
-  Block* block = new (::operator new(size)) Block;
+  if (bytes_used_ + size > kArenaBytes) clear();
+  Block* block = new (arena_ + bytes_used_) Block;
   bytes_used_ += size;
-  block->allocated = static_cast<u32>(size);
   block->physical = physical;
   block->second_page = second_page;
   block->crosses = crosses;
@@ -98,8 +101,6 @@ void CodeCache::unlink(Block* block) {
     }
     *link = block->page_next[list];
   }
-  bytes_used_ -= block->allocated;
-  dropped_.push_back(block);
 }
 
 bool CodeCache::store(const u8* host, unsigned size) {
@@ -138,19 +139,13 @@ void CodeCache::clear() {
           page_of(host) = {};
           memory_.marks(host) &= static_cast<u8>(~kPageHasCode);
         }
-        dropped_.push_back(block);
-        block = following;
+              block = following;
       }
       head = nullptr;
     }
   }
   bytes_used_ = 0;
   ++generation_;
-}
-
-void CodeCache::collect() {
-  for (Block* block : dropped_) ::operator delete(block);
-  dropped_.clear();
 }
 
 }  // namespace rondo::software

@@ -42,8 +42,6 @@ class CodeCache {
   bool store(const u8* host, unsigned size);
   // Drops everything.
   void clear();
-  // Frees what was dropped; only while no block runs.
-  void collect();
   u64 bytes_used() const { return bytes_used_; }
 
  private:
@@ -58,17 +56,19 @@ class CodeCache {
   u64 bucket(u64 physical) const { return (physical ^ physical >> 14) & (kBuckets - 1); }
 
   static constexpr u64 kBuckets = 1 << 16;
-  static constexpr u64 kByteLimit = u64{48} << 20;  // of Ops; more drops everything
+  static constexpr u64 kArenaBytes = u64{48} << 20;
   PhysicalMemory& memory_;
   Tlb& tlb_;
   CodeKey key_;
   u64 generation_ = 0;
   u64 mapping_[2] = {0, 0};  // supervisor, user
+  // Blocks lie one behind the other in one piece of memory: what runs after another is near it, and in few host pages. What was dropped stays (the running
+  // block may be among it) until the arena is full and everything goes.
+  u8* arena_;
   u64 bytes_used_ = 0;
   std::vector<Block*> buckets_;
   std::vector<u64> occupied_;  // bit per bucket: it may hold a block. Clearing an almost empty cache is cheap.
   Page* pages_;              // one per page of RAM, lazily backed
-  std::vector<Block*> dropped_;
 };
 
 }  // namespace rondo::software

@@ -92,7 +92,6 @@ EngineStop Interpreter::run(InstrCount stop) {
     // The Moment after the last instruction comes before whatever is delivered there: the same Moment for both drives.
     if (cpu_.remaining <= 0) {
       sync();
-      cache_.collect();
       return EngineStop::count_reached;
     }
     if (cpu_.attention) {
@@ -135,7 +134,6 @@ EngineStop Interpreter::step() {
     if (!delivered_) execute_one();  // delivering an event is a step of its own; a halt or an exit shows at the next one
   }
   sync();
-  cache_.collect();
   return why;
 }
 
@@ -310,7 +308,6 @@ void Interpreter::set_state(const CpuState& state) {
 
 void Interpreter::memory_changed() {
   cache_.clear();
-  cache_.collect();
   tlb_.clear();
   mmu_.select_address_space(cpu_);
   mmu_.flush(cpu_);
