@@ -33,6 +33,7 @@ class CaseBuilder {
   void set_immediate(Encoded& encoded, u64 value);
   void prepare(const decoder::Instruction& instruction, Encoded& encoded, u64 target);
   void prepare_branch(const decoder::Instruction& instruction, Encoded& encoded, u64 target);
+  void prepare_approximate(decoder::Operation operation);
   void prepare_string(const decoder::Instruction& instruction);
   void prepare_image(const decoder::Instruction& instruction, u64 target);
   void patch(u64 address, std::span<const u8> bytes);

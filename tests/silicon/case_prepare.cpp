@@ -3,6 +3,7 @@
 
 #include "core/cpu/registers.h"
 #include "tests/silicon/case_builder.h"
+#include "tests/silicon/policy.h"
 
 namespace rondo::silicon {
 
@@ -118,11 +119,24 @@ void CaseBuilder::prepare_image(const Instruction& instruction, u64 target) {
   }
 }
 
+// Arguments within the domain of F2XM1 and FYL2XP1 (outside the result is undefined, SDM 2A), and no trap on what is not compared.
+void CaseBuilder::prepare_approximate(Operation operation) {
+  constexpr u16 kPrecision = 0x20, kPending = 0x8080, kBias = 16383;
+  FxImage& fx = regs_.fx;
+  fx.control |= kPrecision;
+  if (!(fx.status & ~fx.control & 0x3f)) fx.status &= static_cast<u16>(~kPending);
+  const u16 largest = operation == Operation::F2XM1 ? kBias - 1 : operation == Operation::FYL2XP1 ? kBias - 3 : 0x7fff;
+  const u16 exponent = fx.st[0].sign_exponent & 0x7fff;
+  const bool nan = exponent == 0x7fff && fx.st[0].significand << 1;
+  if (exponent > largest && !nan) fx.st[0].sign_exponent = static_cast<u16>((fx.st[0].sign_exponent & 0x8000) | (largest - random_.below(70)));
+}
+
 void CaseBuilder::prepare(const Instruction& instruction, Encoded& encoded, u64 target) {
   prepare_image(instruction, target);
   if (instruction.operands[0].kind == OperandKind::relative) return prepare_branch(instruction, encoded, target);
   if (!single_) return;
   const unsigned size = instruction.operand_bytes;
+  if (approximate(instruction.operation)) prepare_approximate(instruction.operation);
   switch (instruction.operation) {
     case Operation::JMP_INDIRECT:
     case Operation::CALL_INDIRECT:

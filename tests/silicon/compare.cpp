@@ -56,6 +56,9 @@ bool close(const FxImage& a, const FxImage& b, unsigned i) {
 
 // RCPPS and RSQRTPS: 1.5 * 2^-12 (SDM 2B), on both sides.
 bool close_f32(u32 a, u32 b) {
+  // Where a tiny result becomes zero differs.
+  constexpr u32 kSmallestNormal = 0x00800000, kSign = 0x80000000;
+  if (!((a ^ b) & kSign) && (a & ~kSign) <= kSmallestNormal && (b & ~kSign) <= kSmallestNormal) return true;
   const i64 difference = static_cast<i64>(a) - static_cast<i64>(b);
   constexpr i64 kBound = i64{3} << (23 - 11);
   return difference >= -kBound && difference <= kBound;

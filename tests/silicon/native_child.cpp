@@ -17,8 +17,11 @@
 
 namespace rondo::silicon {
 
-// One page at a fixed address below 2 GB, so that the entry and exit code need no register to find it.
-#define RONDO_SILICON_CONTROL 0x11000000
+// One page at a fixed address below 2 GB, so that the entry and exit code need no register to find it; far from everything that a case may
+// reach by changing a few bits of a pointer.
+#define RONDO_SILICON_CONTROL 0x6b3d2000
+#define RONDO_SILICON_TEXT(x) RONDO_SILICON_TEXT_(x)
+#define RONDO_SILICON_TEXT_(x) #x
 struct Control {
   u64 host_rsp;          // +0
   u64 target;            // +8
@@ -38,7 +41,7 @@ static_assert(offsetof(TestCase, initial.gpr) == 0 && offsetof(Registers, rip) =
 
 // silicon_enter(case): loads everything and jumps to the test. It returns when the test reaches kExit (silicon_capture) or, after a fault,
 // from the signal handler (silicon_leave). AMD's FXRSTOR loads the x87 pointers only while an exception is pending, so FNINIT clears them first. Flags are loaded last but for the registers, which MOV loads without touching them.
-asm(R"(
+asm("  .set CONTROL, " RONDO_SILICON_TEXT(RONDO_SILICON_CONTROL) R"(
   .text
   .globl silicon_enter, silicon_capture, silicon_leave, silicon_signal
 silicon_enter:
@@ -48,11 +51,11 @@ silicon_enter:
   pushq %r13
   pushq %r14
   pushq %r15
-  movq %rsp, 0x11000000
+  movq %rsp, CONTROL
   fninit
   fxrstor64 144(%rdi)
   movq 128(%rdi), %rax
-  movq %rax, 0x11000008
+  movq %rax, CONTROL + 0x08
   pushq 136(%rdi)
   popfq
   movq 0(%rdi), %rax
@@ -71,32 +74,32 @@ silicon_enter:
   movq 112(%rdi), %r14
   movq 120(%rdi), %r15
   movq 56(%rdi), %rdi
-  jmpq *0x11000008
+  jmpq *CONTROL + 0x08
 silicon_capture:
-  movq %rax, 0x11000040
-  movq %rcx, 0x11000048
-  movq %rdx, 0x11000050
-  movq %rbx, 0x11000058
-  movq %rsp, 0x11000060
-  movq %rbp, 0x11000068
-  movq %rsi, 0x11000070
-  movq %rdi, 0x11000078
-  movq %r8, 0x11000080
-  movq %r9, 0x11000088
-  movq %r10, 0x11000090
-  movq %r11, 0x11000098
-  movq %r12, 0x110000a0
-  movq %r13, 0x110000a8
-  movq %r14, 0x110000b0
-  movq %r15, 0x110000b8
-  movq 0x11000000, %rsp
+  movq %rax, CONTROL + 0x40
+  movq %rcx, CONTROL + 0x48
+  movq %rdx, CONTROL + 0x50
+  movq %rbx, CONTROL + 0x58
+  movq %rsp, CONTROL + 0x60
+  movq %rbp, CONTROL + 0x68
+  movq %rsi, CONTROL + 0x70
+  movq %rdi, CONTROL + 0x78
+  movq %r8, CONTROL + 0x80
+  movq %r9, CONTROL + 0x88
+  movq %r10, CONTROL + 0x90
+  movq %r11, CONTROL + 0x98
+  movq %r12, CONTROL + 0xa0
+  movq %r13, CONTROL + 0xa8
+  movq %r14, CONTROL + 0xb0
+  movq %r15, CONTROL + 0xb8
+  movq CONTROL, %rsp
   pushfq
-  popq 0x11000038
+  popq CONTROL + 0x38
   pushq $2
   popfq
-  fxsave64 0x11000200
+  fxsave64 CONTROL + 0x200
 silicon_leave:
-  movq 0x11000000, %rsp
+  movq CONTROL, %rsp
   popq %r15
   popq %r14
   popq %r13
@@ -210,7 +213,8 @@ bool map_everything(int code_file, int data_file) {
   control().exit = reinterpret_cast<u64>(&silicon_capture);
   // kExit: jmp *[control + 16]
   if (!map(kExit, kPageSize, PROT_READ | PROT_WRITE, -1, 0)) return false;
-  const u8 jump[] = {0xff, 0x24, 0x25, 0x10, 0x00, 0x00, 0x11};
+  const u32 slot = RONDO_SILICON_CONTROL + offsetof(Control, exit);
+  const u8 jump[] = {0xff, 0x24, 0x25, static_cast<u8>(slot), static_cast<u8>(slot >> 8), static_cast<u8>(slot >> 16), static_cast<u8>(slot >> 24)};
   __builtin_memcpy(fixed(kExit), jump, sizeof jump);
   return mprotect(fixed(kExit), kPageSize, PROT_READ | PROT_EXEC) == 0;
 }
