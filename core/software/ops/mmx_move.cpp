@@ -56,16 +56,24 @@ const Op* gpr_from_mmx(Vcpu& cpu, const Op* op) {
 }
 
 template <unsigned size>
+[[gnu::noinline]] const Op* store_low_xmm_slow(Vcpu& cpu, const Op* op) {
+  return finish(cpu, op, slow_store_bytes(cpu, op, size, false, &cpu.arch.xmm[op->src]));
+}
+template <unsigned size>
 const Op* store_low_xmm(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  return finish(cpu, op, store_bytes<size, false>(cpu, op, &cpu.arch.xmm[op->src]));
+  u8* to = direct_store<size, false>(cpu, op);
+  if (!to) [[unlikely]]
+    return store_low_xmm_slow<size>(cpu, op);
+  std::memcpy(to, &cpu.arch.xmm[op->src], size);
+  return next(cpu, op);
 }
 template <unsigned size>
 const Op* store_mmx(Vcpu& cpu, const Op* op) {
   if (mmx_blocked(cpu)) [[unlikely]]
     return raise_mmx(cpu, op);
-  const MemStatus status = store_bytes<size, false>(cpu, op, &cpu.arch.fpu.significand[op->src]);
+  const MemStatus status = slow_store_bytes(cpu, op, size, false, &cpu.arch.fpu.significand[op->src]);
   if (status != MemStatus::fault) enter_mmx(cpu);
   return finish(cpu, op, status);
 }
@@ -199,8 +207,8 @@ const Op* empty_mmx(Vcpu& cpu, const Op* op) {
 }
 
 // MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set go to [segment:rDI]. All of the operand must be
-// writable, in units of 8 bytes, whatever the mask (SDM leaves that open; found on the silicon). Op::aux: segment in bits 2:0, address size
-// in bits 7:4.
+// writable, in units of 8 bytes, whatever the mask (SDM leaves that open; found on the silicon). Op::aux: segment in
+// bits 2:0, address size in bits 7:4.
 void store_masked(Vcpu& cpu, const Op& op, const u8* bytes, const u8* mask, unsigned size) {
   const unsigned address_bytes = op.aux >> 4;
   const u64 address_mask = address_bytes == 8 ? ~u64{0} : (u64{1} << (8 * address_bytes)) - 1;

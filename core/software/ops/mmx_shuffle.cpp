@@ -191,7 +191,7 @@ template <class T>
 const Op* blend_from_memory(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  const Source s = source<16, true>(cpu, op);
+  const Source s = slow_source(cpu, op, 16, true);
   if (s.status == MemStatus::fault) [[unlikely]]
     return leave_with_fault(cpu, op);
   auto& xmm = cpu.arch.xmm;

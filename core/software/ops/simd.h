@@ -42,8 +42,8 @@ inline void require_mmx(const Vcpu& cpu) {
   if (mmx_blocked(cpu)) throw mmx_fault(cpu);
 }
 
-// Every MMX instruction: TOP = 0, all registers tagged valid (SDM 1 9.5.1, 3A 12.2); EMMS tags them empty. A write also sets the sign and
-// exponent to ones.
+// Every MMX instruction: TOP = 0, all registers tagged valid (SDM 1 9.5.1, 3A 12.2); EMMS tags them empty. A write also
+// sets the sign and exponent to ones.
 [[gnu::always_inline]] inline void enter_mmx(Vcpu& cpu) {
   cpu.arch.fpu.status &= static_cast<u16>(~0x3800);
   cpu.arch.fpu.valid = 0xff;
@@ -61,6 +61,7 @@ struct Source {
 };
 // Copies the operand to Vcpu::wide_operand. `aligned`: a linear address that is not a multiple of size is #GP(0).
 [[gnu::noinline]] Source slow_source(Vcpu& cpu, const Op* op, unsigned size, bool aligned);
+// `in` must not point to a local variable of a handler (sibling calls).
 [[gnu::noinline]] MemStatus slow_store_bytes(Vcpu& cpu, const Op* op, unsigned size, bool aligned, const void* in);
 
 // For cold bodies: the same, throwing. size <= 16.
@@ -68,30 +69,25 @@ void read_wide(Vcpu& cpu, const Op& op, void* out, unsigned size, bool aligned);
 // The second operand, whole: XMM register Op::src, or memory of `size` bytes if Op::aux is set.
 Xmm read_xmm_operand(Vcpu& cpu, const Op& op, unsigned size, bool aligned);
 
+// Where the operand is in host memory, if it can be accessed just like that; else nullptr, and the slow path decides.
+// Handlers go to their slow variant by a tail call, so that the fast one needs no stack frame.
 template <unsigned size, bool aligned>
-[[gnu::always_inline]] inline Source source(Vcpu& cpu, const Op* op) {
-  if (op->ea == 0) [[likely]] {
-    const u64 linear = flat_linear(cpu, op);
-    const TlbEntry& entry = cpu.tlb->at(linear);
-    if (tlb_hit(cpu, entry.read_tag, linear, size) && (!aligned || linear % size == 0)) [[likely]] {
-      return {reinterpret_cast<const u8*>(linear + entry.host_delta), MemStatus::ok};
-    }
-  }
-  return slow_source(cpu, op, size, aligned);
+[[gnu::always_inline]] inline const u8* direct_load(Vcpu& cpu, const Op* op) {
+  if (op->ea != 0) [[unlikely]]
+    return nullptr;
+  const u64 linear = flat_linear(cpu, op);
+  const TlbEntry& entry = cpu.tlb->at(linear);
+  const bool usable = tlb_hit(cpu, entry.read_tag, linear, size) && (!aligned || linear % size == 0);
+  return usable ? reinterpret_cast<const u8*>(linear + entry.host_delta) : nullptr;
 }
-
-// `in` must not point to a local variable of a handler (sibling calls).
 template <unsigned size, bool aligned>
-[[gnu::always_inline]] inline MemStatus store_bytes(Vcpu& cpu, const Op* op, const void* in) {
-  if (op->ea == 0) [[likely]] {
-    const u64 linear = flat_linear(cpu, op);
-    const TlbEntry& entry = cpu.tlb->at(linear);
-    if (tlb_hit(cpu, entry.write_tag, linear, size) && (!aligned || linear % size == 0)) [[likely]] {
-      std::memcpy(reinterpret_cast<void*>(linear + entry.host_delta), in, size);
-      return MemStatus::ok;
-    }
-  }
-  return slow_store_bytes(cpu, op, size, aligned, in);
+[[gnu::always_inline]] inline u8* direct_store(Vcpu& cpu, const Op* op) {
+  if (op->ea != 0) [[unlikely]]
+    return nullptr;
+  const u64 linear = flat_linear(cpu, op);
+  const TlbEntry& entry = cpu.tlb->at(linear);
+  const bool usable = tlb_hit(cpu, entry.write_tag, linear, size) && (!aligned || linear % size == 0);
+  return usable ? reinterpret_cast<u8*>(linear + entry.host_delta) : nullptr;
 }
 
 template <class T>
@@ -146,16 +142,26 @@ const Op* xmm_from_reg(Vcpu& cpu, const Op* op) {
 }
 
 template <class O>
+[[gnu::always_inline]] inline void xmm_apply_bytes(Vcpu& cpu, const Op* op, const u8* bytes) {
+  Xmm& dst = cpu.arch.xmm[op->dst];
+  dst = apply_op<O, Xmm>(dst, partial_from_bytes<Xmm, O::template kMemory<Xmm>>(bytes), op);
+}
+template <class O>
+[[gnu::noinline]] const Op* xmm_from_memory_slow(Vcpu& cpu, const Op* op) {
+  const Source s = slow_source(cpu, op, O::template kMemory<Xmm>, O::kAligned);
+  if (s.status == MemStatus::fault) return leave_with_fault(cpu, op);
+  xmm_apply_bytes<O>(cpu, op, s.bytes);
+  return finish(cpu, op, s.status);
+}
+template <class O>
 const Op* xmm_from_memory(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  constexpr unsigned kSize = O::template kMemory<Xmm>;
-  const Source s = source<kSize, O::kAligned>(cpu, op);
-  if (s.status == MemStatus::fault) [[unlikely]]
-    return leave_with_fault(cpu, op);
-  Xmm& dst = cpu.arch.xmm[op->dst];
-  dst = apply_op<O, Xmm>(dst, partial_from_bytes<Xmm, kSize>(s.bytes), op);
-  return finish(cpu, op, s.status);
+  const u8* bytes = direct_load<O::template kMemory<Xmm>, O::kAligned>(cpu, op);
+  if (!bytes) [[unlikely]]
+    return xmm_from_memory_slow<O>(cpu, op);
+  xmm_apply_bytes<O>(cpu, op, bytes);
+  return next(cpu, op);
 }
 
 template <class O>
@@ -173,7 +179,7 @@ const Op* mmx_from_memory(Vcpu& cpu, const Op* op) {
   if (mmx_blocked(cpu)) [[unlikely]]
     return raise_mmx(cpu, op);
   constexpr unsigned kSize = O::template kMemory<u64>;
-  const Source s = source<kSize, false>(cpu, op);
+  const Source s = slow_source(cpu, op, kSize, false);  // MMX is rare: one path
   if (s.status == MemStatus::fault) [[unlikely]]
     return leave_with_fault(cpu, op);
   enter_mmx(cpu);

@@ -20,7 +20,7 @@ namespace {
 // --- Scalar: the low lane; the rest of the destination stays.
 
 template <class F, class O>
-[[gnu::noinline]] bool scalar_soft(Vcpu& cpu, const Op* op, typename F::Bits b) {
+bool scalar_soft(Vcpu& cpu, const Op* op, typename F::Bits b) {
   fp::Context context = fp::sse_context(cpu.arch.mxcsr);
   Xmm& dst = cpu.arch.xmm[op->dst];
   const auto result = O::template soft<F>(get_lane<typename F::Bits>(dst, 0), b, context);
@@ -30,37 +30,47 @@ template <class F, class O>
 }
 
 template <class F, class O>
-[[gnu::always_inline]] inline bool scalar(Vcpu& cpu, const Op* op, typename F::Bits b) {
-  using Bits = typename F::Bits;
+[[gnu::always_inline]] inline bool scalar_fast(Vcpu& cpu, const Op* op, typename F::Bits b) {
   Xmm& dst = cpu.arch.xmm[op->dst];
-  Bits result;
-  if (O::template fast<F>(cpu.arch.mxcsr, get_lane<Bits>(dst, 0), b, result)) [[likely]] {
-    set_lane(dst, 0, result);
-    return true;
-  }
-  return scalar_soft<F, O>(cpu, op, b);
+  typename F::Bits result;
+  if (!O::template fast<F>(cpu.arch.mxcsr, get_lane<typename F::Bits>(dst, 0), b, result)) return false;
+  set_lane(dst, 0, result);
+  return true;
 }
 
+template <class F, class O>
+[[gnu::noinline]] const Op* scalar_from_reg_slow(Vcpu& cpu, const Op* op) {
+  if (!scalar_soft<F, O>(cpu, op, get_lane<typename F::Bits>(cpu.arch.xmm[op->src], 0)))
+    return leave_with_fault(cpu, op);
+  return next(cpu, op);
+}
 template <class F, class O>
 const Op* scalar_from_reg(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  if (!scalar<F, O>(cpu, op, get_lane<typename F::Bits>(cpu.arch.xmm[op->src], 0))) [[unlikely]] {
-    return leave_with_fault(cpu, op);
+  if (!scalar_fast<F, O>(cpu, op, get_lane<typename F::Bits>(cpu.arch.xmm[op->src], 0))) [[unlikely]] {
+    return scalar_from_reg_slow<F, O>(cpu, op);
   }
   return next(cpu, op);
 }
 
 template <class F, class O>
+[[gnu::noinline]] const Op* scalar_from_memory_slow(Vcpu& cpu, const Op* op) {
+  const auto b = load<typename F::Bits>(cpu, op);
+  if (b.status == MemStatus::fault) return leave_with_fault(cpu, op);
+  if (!scalar_soft<F, O>(cpu, op, b.value)) return leave_with_fault(cpu, op);
+  return finish(cpu, op, b.status);
+}
+template <class F, class O>
 const Op* scalar_from_memory(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  const auto b = load<typename F::Bits>(cpu, op);
-  if (b.status == MemStatus::fault) [[unlikely]]
-    return leave_with_fault(cpu, op);
-  if (!scalar<F, O>(cpu, op, b.value)) [[unlikely]]
-    return leave_with_fault(cpu, op);
-  return finish(cpu, op, b.status);
+  using Bits = typename F::Bits;
+  const u8* bytes = direct_load<sizeof(Bits), false>(cpu, op);
+  if (!bytes || !scalar_fast<F, O>(cpu, op, from_bytes<Bits>(bytes))) [[unlikely]] {
+    return scalar_from_memory_slow<F, O>(cpu, op);
+  }
+  return next(cpu, op);
 }
 
 template <class F, class O>
@@ -71,11 +81,14 @@ Handler lower_scalar(const Instruction& instruction, Op& op) {
   return &scalar_from_reg<F, O>;
 }
 
-// --- Packed. P::compute<F>(a, b, mxcsr, context) gives all lanes; a masked or absent exception of one lane does not
-// keep the others from being set, an unmasked one keeps all from being written.
+// --- Packed. P::compute<F>(a, b, mxcsr, context) gives all lanes. An exception that is masked in one lane does not
+// keep the others from being set; an unmasked one keeps all from being written.
+
+template <class F>
+using FpLanes = Lanes<typename F::Bits, Xmm>;
 
 template <class F, class P>
-[[gnu::noinline]] bool packed(Vcpu& cpu, const Op* op, const u8* source_bytes) {
+bool packed_soft(Vcpu& cpu, const Op* op, const u8* source_bytes) {
   using Bits = typename F::Bits;
   const u32 mxcsr = cpu.arch.mxcsr;
   fp::Context context = fp::sse_context(mxcsr);
@@ -87,26 +100,56 @@ template <class F, class P>
   return true;
 }
 
+// All lanes by the fast path, or nothing.
+template <class F, class P>
+[[gnu::always_inline]] inline bool packed_fast(Vcpu& cpu, const Op* op, const u8* source_bytes) {
+  using Bits = typename F::Bits;
+  if constexpr (requires(FpLanes<F> v) { P::template fast<F>(v, v, 0u, v); }) {
+    Xmm& dst = cpu.arch.xmm[op->dst];
+    FpLanes<F> result;
+    const bool applies =
+        P::template fast<F>(split<Bits>(dst), split<Bits>(from_bytes<Xmm>(source_bytes)), cpu.arch.mxcsr, result);
+    if (!applies) return false;
+    dst = join<Xmm>(result);
+    return true;
+  } else {
+    return false;
+  }
+}
+
+inline const u8* source_register(const Vcpu& cpu, const Op* op) {
+  return reinterpret_cast<const u8*>(&cpu.arch.xmm[op->src]);
+}
+
+template <class F, class P>
+[[gnu::noinline]] const Op* packed_from_reg_slow(Vcpu& cpu, const Op* op) {
+  if (!packed_soft<F, P>(cpu, op, source_register(cpu, op))) return leave_with_fault(cpu, op);
+  return next(cpu, op);
+}
 template <class F, class P>
 const Op* packed_from_reg(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  const bool good = packed<F, P>(cpu, op, reinterpret_cast<const u8*>(&cpu.arch.xmm[op->src]));
-  if (!good) [[unlikely]]
-    return leave_with_fault(cpu, op);
+  if (!packed_fast<F, P>(cpu, op, source_register(cpu, op))) [[unlikely]]
+    return packed_from_reg_slow<F, P>(cpu, op);
   return next(cpu, op);
 }
 
 template <class F, class P>
+[[gnu::noinline]] const Op* packed_from_memory_slow(Vcpu& cpu, const Op* op) {
+  const Source s = slow_source(cpu, op, 16, true);
+  if (s.status == MemStatus::fault) return leave_with_fault(cpu, op);
+  if (!packed_soft<F, P>(cpu, op, s.bytes)) return leave_with_fault(cpu, op);
+  return finish(cpu, op, s.status);
+}
+template <class F, class P>
 const Op* packed_from_memory(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  const Source s = source<16, true>(cpu, op);
-  if (s.status == MemStatus::fault) [[unlikely]]
-    return leave_with_fault(cpu, op);
-  if (!packed<F, P>(cpu, op, s.bytes)) [[unlikely]]
-    return leave_with_fault(cpu, op);
-  return finish(cpu, op, s.status);
+  const u8* bytes = direct_load<16, true>(cpu, op);
+  if (!bytes || !packed_fast<F, P>(cpu, op, bytes)) [[unlikely]]
+    return packed_from_memory_slow<F, P>(cpu, op);
+  return next(cpu, op);
 }
 
 template <class F, class P>
@@ -117,11 +160,14 @@ Handler lower_packed(const Instruction& instruction, Op& op) {
   return &packed_from_reg<F, P>;
 }
 
-template <class F>
-using FpLanes = Lanes<typename F::Bits, Xmm>;
-
 template <class O>
 struct EachLane {
+  template <class F>
+  [[gnu::always_inline]] static bool fast(const FpLanes<F>& a, const FpLanes<F>& b, u32 mxcsr, FpLanes<F>& r) {
+    bool applies = true;
+    for (std::size_t i = 0; i < r.size(); i++) applies = O::template fast<F>(mxcsr, a[i], b[i], r[i]) && applies;
+    return applies;
+  }
   template <class F>
   static FpLanes<F> compute(const FpLanes<F>& a, const FpLanes<F>& b, u32 mxcsr, fp::Context& context) {
     FpLanes<F> r;

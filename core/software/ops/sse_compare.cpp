@@ -25,7 +25,7 @@ void set_compare_flags(Vcpu& cpu, fp::Ordering ordering) {
 }
 
 template <class F, fp::NanCompare nans>
-[[gnu::noinline]] bool compare_soft(Vcpu& cpu, typename F::Bits a, typename F::Bits b) {
+bool compare_soft(Vcpu& cpu, typename F::Bits a, typename F::Bits b) {
   fp::Context context = fp::sse_context(cpu.arch.mxcsr);
   const fp::Ordering ordering = fp::compare<F>(a, b, nans, context);
   if (!accept_flags(cpu, context)) return false;
@@ -33,39 +33,52 @@ template <class F, fp::NanCompare nans>
   return true;
 }
 
-template <class F, fp::NanCompare nans>
-[[gnu::always_inline]] inline bool compare_scalars(Vcpu& cpu, typename F::Bits a, typename F::Bits b) {
-  if (!fp::fast_comparable<F>(a, b)) [[unlikely]]
-    return compare_soft<F, nans>(cpu, a, b);
+template <class F>
+[[gnu::always_inline]] inline bool compare_fast(Vcpu& cpu, typename F::Bits a, typename F::Bits b) {
+  if (!fp::fast_comparable<F>(a, b)) return false;
   const auto x = fp::to_host<F>(a), y = fp::to_host<F>(b);
   set_compare_flags(cpu, x < y ? fp::Ordering::less : x == y ? fp::Ordering::equal : fp::Ordering::greater);
   return true;
 }
 
+template <class F>
+typename F::Bits low_lane(const Vcpu& cpu, unsigned reg) {
+  return get_lane<typename F::Bits>(cpu.arch.xmm[reg], 0);
+}
+
+template <class F, fp::NanCompare nans>
+[[gnu::noinline]] const Op* compare_with_reg_slow(Vcpu& cpu, const Op* op) {
+  if (!compare_soft<F, nans>(cpu, low_lane<F>(cpu, op->dst), low_lane<F>(cpu, op->src)))
+    return leave_with_fault(cpu, op);
+  return next(cpu, op);
+}
 template <class F, fp::NanCompare nans>
 const Op* compare_with_reg(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  using Bits = typename F::Bits;
-  const auto& xmm = cpu.arch.xmm;
-  if (!compare_scalars<F, nans>(cpu, get_lane<Bits>(xmm[op->dst], 0), get_lane<Bits>(xmm[op->src], 0))) [[unlikely]] {
-    return leave_with_fault(cpu, op);
+  if (!compare_fast<F>(cpu, low_lane<F>(cpu, op->dst), low_lane<F>(cpu, op->src))) [[unlikely]] {
+    return compare_with_reg_slow<F, nans>(cpu, op);
   }
   return next(cpu, op);
 }
 
 template <class F, fp::NanCompare nans>
+[[gnu::noinline]] const Op* compare_with_memory_slow(Vcpu& cpu, const Op* op) {
+  const auto b = load<typename F::Bits>(cpu, op);
+  if (b.status == MemStatus::fault) return leave_with_fault(cpu, op);
+  if (!compare_soft<F, nans>(cpu, low_lane<F>(cpu, op->dst), b.value)) return leave_with_fault(cpu, op);
+  return finish(cpu, op, b.status);
+}
+template <class F, fp::NanCompare nans>
 const Op* compare_with_memory(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
   using Bits = typename F::Bits;
-  const auto b = load<Bits>(cpu, op);
-  if (b.status == MemStatus::fault) [[unlikely]]
-    return leave_with_fault(cpu, op);
-  if (!compare_scalars<F, nans>(cpu, get_lane<Bits>(cpu.arch.xmm[op->dst], 0), b.value)) [[unlikely]] {
-    return leave_with_fault(cpu, op);
+  const u8* bytes = direct_load<sizeof(Bits), false>(cpu, op);
+  if (!bytes || !compare_fast<F>(cpu, low_lane<F>(cpu, op->dst), from_bytes<Bits>(bytes))) [[unlikely]] {
+    return compare_with_memory_slow<F, nans>(cpu, op);
   }
-  return finish(cpu, op, b.status);
+  return next(cpu, op);
 }
 
 template <class F, fp::NanCompare nans>

@@ -47,7 +47,7 @@ const Op* test_reg(Vcpu& cpu, const Op* op) {
 const Op* test_memory(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  const Source s = source<16, true>(cpu, op);
+  const Source s = slow_source(cpu, op, 16, true);
   if (s.status == MemStatus::fault) [[unlikely]]
     return leave_with_fault(cpu, op);
   set_test_flags(cpu, cpu.arch.xmm[op->dst], from_bytes<Xmm>(s.bytes));

@@ -44,10 +44,18 @@ struct PickQuads : Base {
 };
 
 template <unsigned size, bool aligned, unsigned quad>
+[[gnu::noinline]] const Op* store_xmm_slow(Vcpu& cpu, const Op* op) {
+  return finish(cpu, op, slow_store_bytes(cpu, op, size, aligned, &cpu.arch.xmm[op->src].lane[quad]));
+}
+template <unsigned size, bool aligned, unsigned quad>
 const Op* store_xmm(Vcpu& cpu, const Op* op) {
   if (sse_blocked(cpu)) [[unlikely]]
     return raise_sse(cpu, op);
-  return finish(cpu, op, store_bytes<size, aligned>(cpu, op, &cpu.arch.xmm[op->src].lane[quad]));
+  u8* to = direct_store<size, aligned>(cpu, op);
+  if (!to) [[unlikely]]
+    return store_xmm_slow<size, aligned, quad>(cpu, op);
+  std::memcpy(to, &cpu.arch.xmm[op->src].lane[quad], size);
+  return next(cpu, op);
 }
 
 template <unsigned size, bool aligned, unsigned quad = 0>
