@@ -32,6 +32,7 @@ struct Options {
   std::string json;
   std::string failures;
   std::string capture;
+  bool slow = false;
 };
 
 struct Totals {
@@ -191,10 +192,16 @@ int main(int argc, char** argv) {
   app.add_option("--json", options.json, "write the summary to this file");
   app.add_option("--failures", options.failures, "write minimised failures to this file");
   app.add_option("--capture", options.capture, "print the cases of this file (tests/silicon/cases) with what this host's processor does");
+  app.add_flag("--slow", options.slow, "skip unless RONDO_SLOW_TESTS is 1 (scripts/test --all)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  const char* wanted = std::getenv("RONDO_SLOW_TESTS");
+  if (options.slow && !(wanted && std::string_view(wanted) == "1")) {
+    fmt::print("skipped: {} cases, because RONDO_SLOW_TESTS is not 1\n", options.cases);
+    return kSkipped;
   }
   return options.capture.empty() ? compare_all(options) : capture_all(options.capture);
 }
