@@ -19,8 +19,13 @@ constexpr std::array<u8, 2> kMarker{0xb0, 0x5a};  // MOV AL, 5A: shows whether a
 u64 segment_base(unsigned segment) { return segment == FS ? kFsBase : segment == GS ? kGsBase : 0; }
 bool is_string(Operation operation) {
   switch (operation) {
-    case Operation::MOVS: case Operation::CMPS: case Operation::STOS: case Operation::LODS: case Operation::SCAS:
-    case Operation::INS: case Operation::OUTS:
+    case Operation::MOVS:
+    case Operation::CMPS:
+    case Operation::STOS:
+    case Operation::LODS:
+    case Operation::SCAS:
+    case Operation::INS:
+    case Operation::OUTS:
       return true;
     default:
       return false;
@@ -28,8 +33,16 @@ bool is_string(Operation operation) {
 }
 bool uses_stack(Operation operation) {
   switch (operation) {
-    case Operation::PUSH: case Operation::PUSH_SEG: case Operation::POP: case Operation::CALL: case Operation::CALL_INDIRECT:
-    case Operation::RET: case Operation::ENTER: case Operation::LEAVE: case Operation::PUSHF: case Operation::POPF:
+    case Operation::PUSH:
+    case Operation::PUSH_SEG:
+    case Operation::POP:
+    case Operation::CALL:
+    case Operation::CALL_INDIRECT:
+    case Operation::RET:
+    case Operation::ENTER:
+    case Operation::LEAVE:
+    case Operation::PUSHF:
+    case Operation::POPF:
       return true;
     default:
       return false;
@@ -51,12 +64,20 @@ u64 inverse(u64 odd) {
 // Sizes of operands that are not plain accesses.
 unsigned access_size(const Instruction& instruction) {
   for (unsigned i = 0; i < instruction.operand_count; ++i)
-    if (instruction.operands[i].kind == OperandKind::memory && instruction.operands[i].size_bytes) return instruction.operands[i].size_bytes;
+    if (instruction.operands[i].kind == OperandKind::memory && instruction.operands[i].size_bytes)
+      return instruction.operands[i].size_bytes;
   switch (instruction.operation) {
-    case Operation::FXSAVE: case Operation::FXRSTOR: return 512;
-    case Operation::FNSAVE: case Operation::FRSTOR: return instruction.operand_bytes == 2 ? 94 : 108;
-    case Operation::FLDENV: case Operation::FNSTENV: return instruction.operand_bytes == 2 ? 14 : 28;
-    default: return 8;
+    case Operation::FXSAVE:
+    case Operation::FXRSTOR:
+      return 512;
+    case Operation::FNSAVE:
+    case Operation::FRSTOR:
+      return instruction.operand_bytes == 2 ? 94 : 108;
+    case Operation::FLDENV:
+    case Operation::FNSTENV:
+      return instruction.operand_bytes == 2 ? 14 : 28;
+    default:
+      return 8;
   }
 }
 
@@ -78,7 +99,13 @@ Kind operand_kind(Operation operation, unsigned size) {
 }
 
 CaseBuilder::CaseBuilder(Random& random, decoder::Decoder& decoder, CodeImage& code, TestCase& test, bool profile_host)
-    : random_(random), decoder_(decoder), code_(code), test_(test), regs_(test.initial), at_(test.initial.rip), profile_host_(profile_host) {
+    : random_(random),
+      decoder_(decoder),
+      code_(code),
+      test_(test),
+      regs_(test.initial),
+      at_(test.initial.rip),
+      profile_host_(profile_host) {
   test_.patch_count = 0;
   test_.instruction_count = 0;
 }
@@ -130,7 +157,8 @@ u64 CaseBuilder::choose_target(unsigned size, Kind kind) {
   if (what < 880) return kHole - inside;
   if (what < 900) return kPage3 - inside;
   if (what < 920) return kReadOnlyPage - inside;
-  if (what < 950) return kReadOnlyPage + random_.below((kPageSize - size) / 16) * 16 + (random_.percent(20) ? random_.below(16) : 0);
+  if (what < 950)
+    return kReadOnlyPage + random_.below((kPageSize - size) / 16) * 16 + (random_.percent(20) ? random_.below(16) : 0);
   if (what < 960) return kEnd - inside;
   if (what < 975) return kHole + random_.below(kPageSize - size) / 16 * 16;
   if (what < 983) return kNonCanonicalStart + random_.below(4096) * 16;
@@ -141,11 +169,13 @@ u64 CaseBuilder::choose_target(unsigned size, Kind kind) {
 }
 
 void CaseBuilder::set_displacement(Encoded& encoded, u64 value) {
-  for (unsigned i = 0; i < encoded.displacement_bytes; ++i) encoded.bytes[encoded.displacement_at + i] = static_cast<u8>(value >> (8 * i));
+  for (unsigned i = 0; i < encoded.displacement_bytes; ++i)
+    encoded.bytes[encoded.displacement_at + i] = static_cast<u8>(value >> (8 * i));
 }
 
 void CaseBuilder::set_immediate(Encoded& encoded, u64 value) {
-  for (unsigned i = 0; i < encoded.immediate_bytes; ++i) encoded.bytes[encoded.immediate_at + i] = static_cast<u8>(value >> (8 * i));
+  for (unsigned i = 0; i < encoded.immediate_bytes; ++i)
+    encoded.bytes[encoded.immediate_at + i] = static_cast<u8>(value >> (8 * i));
 }
 
 // Sets base and index (or the displacement) so that they add up to `offset`. Returns the offset that came out.
@@ -206,7 +236,9 @@ bool CaseBuilder::aim(const Instruction& instruction, Encoded& encoded, u64 targ
 void CaseBuilder::patch(u64 address, std::span<const u8> bytes) {
   // Runs of bytes that are in pages.
   for (std::size_t i = 0; i < bytes.size();) {
-    const auto mapped = [&](u64 at) { return in_data(at) && kDataPages[(at - kDataBase) / kPageSize] != PageKind::hole; };
+    const auto mapped = [&](u64 at) {
+      return in_data(at) && kDataPages[(at - kDataBase) / kPageSize] != PageKind::hole;
+    };
     if (!mapped(address + i)) {
       ++i;
       continue;
@@ -224,14 +256,18 @@ void CaseBuilder::patch(u64 address, std::span<const u8> bytes) {
 bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
   Encoded encoded = encode(random_, form, addressing);
   Instruction instruction;
-  if (decoder_.decode(std::span(encoded.bytes).first(15), decoder::CodeMode::bits64, instruction) != decoder::DecodeStatus::ok) {
+  if (decoder_.decode(std::span(encoded.bytes).first(15), decoder::CodeMode::bits64, instruction) !=
+      decoder::DecodeStatus::ok) {
     // An illegal LOCK is worth running: #UD. Anything else may be an instruction that the model does not have.
     const auto lock = std::find(encoded.bytes.begin(), encoded.bytes.begin() + 6, 0xf0);
     if (lock == encoded.bytes.begin() + 6 || encoded.length > 15 || random_.percent(70)) return false;
     std::array<u8, 32> without = encoded.bytes;
-    std::copy(encoded.bytes.begin() + (lock - encoded.bytes.begin()) + 1, encoded.bytes.end(), without.begin() + (lock - encoded.bytes.begin()));
-    const bool known = decoder_.decode(std::span(without).first(14), decoder::CodeMode::bits64, instruction) == decoder::DecodeStatus::ok;
-    if (!known || !excluded(instruction).empty() || instruction.operation == Operation::MOV_CR) return false;  // AMD: LOCK MOV CR0 is MOV CR8
+    std::copy(encoded.bytes.begin() + (lock - encoded.bytes.begin()) + 1, encoded.bytes.end(),
+              without.begin() + (lock - encoded.bytes.begin()));
+    const bool known = decoder_.decode(std::span(without).first(14), decoder::CodeMode::bits64, instruction) ==
+                       decoder::DecodeStatus::ok;
+    if (!known || !excluded(instruction).empty() || instruction.operation == Operation::MOV_CR)
+      return false;  // AMD: LOCK MOV CR0 is MOV CR8
     emit_bytes(std::span(encoded.bytes).first(encoded.length));
     ++test_.instruction_count;
     return true;
@@ -243,13 +279,16 @@ bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
     if (encoded.immediate_at >= instruction.length) return false;
     encoded.immediate_bytes = static_cast<u8>(instruction.length - encoded.immediate_at);
   }
-  const bool branch = is_indirect_branch(instruction.operation) || instruction.operands[0].kind == OperandKind::relative;
-  if (branch && std::find(encoded.bytes.begin(), encoded.bytes.begin() + 6, 0x66) != encoded.bytes.begin() + 6) return false;
+  const bool branch =
+      is_indirect_branch(instruction.operation) || instruction.operands[0].kind == OperandKind::relative;
+  if (branch && std::find(encoded.bytes.begin(), encoded.bytes.begin() + 6, 0x66) != encoded.bytes.begin() + 6)
+    return false;
   // Whether UD0 and UD1 fetch a ModRM byte differs between vendors.
   const bool undefined = instruction.operation == Operation::UD0 || instruction.operation == Operation::UD1;
   if (undefined && at_ + encoded.length > kCodeBase + kCodeBytes) return false;
   bool memory = false;
-  for (unsigned i = 0; i < instruction.operand_count; ++i) memory |= instruction.operands[i].kind == OperandKind::memory;
+  for (unsigned i = 0; i < instruction.operand_count; ++i)
+    memory |= instruction.operands[i].kind == OperandKind::memory;
   u64 target = 0;
   if (memory) {
     const unsigned size = access_size(instruction);
@@ -279,7 +318,8 @@ bool CaseBuilder::build_single(const std::vector<Form>& forms) {
   fill_registers(operand_kind(form.operation, 0));
   fill_flags(is_string(form.operation));
   if (uses_stack(form.operation)) regs_.gpr[RSP] = choose_target(8, Kind::integer);
-  if (form.operation == Operation::ENTER || form.operation == Operation::LEAVE) regs_.gpr[RBP] = choose_target(8, Kind::integer);
+  if (form.operation == Operation::ENTER || form.operation == Operation::LEAVE)
+    regs_.gpr[RBP] = choose_target(8, Kind::integer);
   if (!emit(form, {})) return false;
   finish();
   return true;
@@ -290,7 +330,8 @@ bool CaseBuilder::build_sequence(const Forms& forms, unsigned count) {
   fill_registers(static_cast<Kind>(random_.below(3)));
   fill_flags(false);
   const AddressingChoice addressing{false, {RBX, RSI, RDI, R14}};
-  for (const u8 reg : {RBX, RSI, RDI, R14, RSP, RBP}) regs_.gpr[reg] = kDataBase + kPageSize / 2 + random_.below(kPageSize / 16) * 16;
+  for (const u8 reg : {RBX, RSI, RDI, R14, RSP, RBP})
+    regs_.gpr[reg] = kDataBase + kPageSize / 2 + random_.below(kPageSize / 16) * 16;
   regs_.gpr[RCX] = random_.below(24);
   const bool common = !forms.common.empty() && random_.percent(40);
   for (unsigned made = 0, tried = 0; made < count; ++tried) {

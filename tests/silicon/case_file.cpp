@@ -26,7 +26,8 @@ struct Field {
 const std::vector<Field>& fields() {
   static const std::vector<Field> list = [] {
     std::vector<Field> f;
-    const char* names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+    const char* names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned i = 0; i < 16; ++i) f.push_back({names[i], offsetof(Registers, gpr) + 8 * i, 8});
     constexpr std::size_t kFx = offsetof(Registers, fx);
     f.push_back({"rip", offsetof(Registers, rip), 8});
@@ -133,7 +134,8 @@ void write_case(std::ostream& out, const StoredCase& stored) {
   if (stored.tolerance.ignored_flags) out << fmt::format("ignore rflags {:x}\n", stored.tolerance.ignored_flags);
   if (stored.tolerance.image) out << "image\n";
   if (stored.tolerance.approximate) out << "approximate\n";
-  if (expected.vector != kNoFault) out << fmt::format("fault {} {:x} {:x}\n", expected.vector, expected.error_code, expected.fault_address);
+  if (expected.vector != kNoFault)
+    out << fmt::format("fault {} {:x} {:x}\n", expected.vector, expected.error_code, expected.fault_address);
   write_fields(out, "expect", expected.final, after_the_end(initial));
   if (expected.change_count <= kMaxChanges) {
     for (u32 i = 0; i < expected.change_count; ++i)
@@ -165,7 +167,8 @@ Result<std::vector<std::unique_ptr<StoredCase>>> read_cases(const std::string& p
       continue;
     }
     if (!current) return bad();
-    const bool expectation = word == "fault" || word == "expect" || word == "stored" || word == "stored-hash" || word == "end";
+    const bool expectation =
+        word == "fault" || word == "expect" || word == "stored" || word == "stored-hash" || word == "end";
     if (expectation && !expecting) {  // everything before is known now
       expecting = true;
       current->expected.final = after_the_end(current->scenario.test.initial);

@@ -1,5 +1,5 @@
-// The data format of tests/silicon/cases: one failure that was found and repaired, with what the silicon did. docs/instruction-tests.md
-// describes it. Writer and reader.
+// The data format of tests/silicon/cases: one failure that was found and repaired, with what the silicon did.
+// docs/instruction-tests.md describes it. Writer and reader.
 #pragma once
 
 #include <iosfwd>

@@ -1,4 +1,5 @@
-// What particular operations need to do something other than fault: counts, stack contents, images to restore, branch targets.
+// What particular operations need to do something other than fault: counts, stack contents, images to restore, branch
+// targets.
 #include <algorithm>
 
 #include "core/cpu/registers.h"
@@ -29,9 +30,11 @@ void CaseBuilder::prepare_branch(const Instruction& instruction, Encoded& encode
   }
   // Which comes first, a fault of the push or of the target, differs between vendors: not both.
   const bool calls_rsp = instruction.operands[0].kind == OperandKind::gpr && instruction.operands[0].reg == RSP;
-  const bool may_fault = instruction.operation != Operation::CALL_INDIRECT || (regs_.gpr[RSP] - 8 - kDataBase <= kPageSize && regs_.gpr[RSP] % 8 == 0 && !calls_rsp);
+  const bool may_fault = instruction.operation != Operation::CALL_INDIRECT ||
+                         (regs_.gpr[RSP] - 8 - kDataBase <= kPageSize && regs_.gpr[RSP] % 8 == 0 && !calls_rsp);
   if (may_fault && random_.percent(6)) {  // not executable, not there, not canonical
-    constexpr u64 kWild[] = {kDataBase + 64, kDataBase + 2 * kPageSize + 5, u64{1} << 47, 0x8000000000000000, 0xffff900000000010};
+    constexpr u64 kWild[] = {kDataBase + 64, kDataBase + 2 * kPageSize + 5, u64{1} << 47, 0x8000000000000000,
+                             0xffff900000000010};
     destination = kWild[random_.below(std::size(kWild))];
   }
   if (instruction.operation == Operation::RET) {
@@ -119,7 +122,8 @@ void CaseBuilder::prepare_image(const Instruction& instruction, u64 target) {
   }
 }
 
-// Arguments within the domain of F2XM1 and FYL2XP1 (outside the result is undefined, SDM 2A), and no trap on what is not compared.
+// Arguments within the domain of F2XM1 and FYL2XP1 (outside the result is undefined, SDM 2A), and no trap on what is
+// not compared.
 void CaseBuilder::prepare_approximate(Operation operation) {
   constexpr u16 kPrecision = 0x20, kPending = 0x8080, kBias = 16383;
   FxImage& fx = regs_.fx;
@@ -128,7 +132,8 @@ void CaseBuilder::prepare_approximate(Operation operation) {
   const u16 largest = operation == Operation::F2XM1 ? kBias - 1 : operation == Operation::FYL2XP1 ? kBias - 3 : 0x7fff;
   const u16 exponent = fx.st[0].sign_exponent & 0x7fff;
   const bool nan = exponent == 0x7fff && fx.st[0].significand << 1;
-  if (exponent > largest && !nan) fx.st[0].sign_exponent = static_cast<u16>((fx.st[0].sign_exponent & 0x8000) | (largest - random_.below(70)));
+  if (exponent > largest && !nan)
+    fx.st[0].sign_exponent = static_cast<u16>((fx.st[0].sign_exponent & 0x8000) | (largest - random_.below(70)));
 }
 
 void CaseBuilder::prepare(const Instruction& instruction, Encoded& encoded, u64 target) {
@@ -142,7 +147,11 @@ void CaseBuilder::prepare(const Instruction& instruction, Encoded& encoded, u64 
     case Operation::CALL_INDIRECT:
     case Operation::RET:
       return prepare_branch(instruction, encoded, target);
-    case Operation::MOVS: case Operation::CMPS: case Operation::STOS: case Operation::LODS: case Operation::SCAS:
+    case Operation::MOVS:
+    case Operation::CMPS:
+    case Operation::STOS:
+    case Operation::LODS:
+    case Operation::SCAS:
       return prepare_string(instruction);
     case Operation::XLAT:
       regs_.gpr[RBX] = choose_target(1, Kind::integer) - (regs_.gpr[RAX] & 0xff);
@@ -162,18 +171,30 @@ void CaseBuilder::prepare(const Instruction& instruction, Encoded& encoded, u64 
         }
       }
       break;
-    case Operation::SHL: case Operation::SHR: case Operation::SAR: case Operation::ROL: case Operation::ROR: case Operation::RCL:
-    case Operation::RCR: case Operation::SHLD: case Operation::SHRD:
+    case Operation::SHL:
+    case Operation::SHR:
+    case Operation::SAR:
+    case Operation::ROL:
+    case Operation::ROR:
+    case Operation::RCL:
+    case Operation::RCR:
+    case Operation::SHLD:
+    case Operation::SHRD:
       if (random_.percent(80)) regs_.gpr[RCX] = (regs_.gpr[RCX] & ~u64{0xff}) | random_.below(72);
       break;
-    case Operation::BT: case Operation::BTS: case Operation::BTR: case Operation::BTC:
+    case Operation::BT:
+    case Operation::BTS:
+    case Operation::BTR:
+    case Operation::BTC:
       // The bit offset moves the address: within the data area, or far beyond anything.
       if (encoded.displacement_at || instruction.operands[0].kind == OperandKind::memory) {
         if (instruction.operands[1].kind != OperandKind::gpr) break;
         const unsigned reg = instruction.operands[1].reg;
         if (reg == instruction.memory.base || reg == instruction.memory.index) break;
         const u64 bits = random_.below(8 * 2048) - 8 * 1024;
-        regs_.gpr[reg] = random_.percent(3) ? u64{1} << 63 : size == 2 ? (regs_.gpr[reg] & ~u64{0xffff}) | (bits & 0xffff) : bits;
+        regs_.gpr[reg] = random_.percent(3) ? u64{1} << 63
+                         : size == 2        ? (regs_.gpr[reg] & ~u64{0xffff}) | (bits & 0xffff)
+                                            : bits;
       }
       break;
     case Operation::CMPXCHG:
@@ -181,8 +202,10 @@ void CaseBuilder::prepare(const Instruction& instruction, Encoded& encoded, u64 
     case Operation::CMPXCHG16B:
       if (random_.percent(50) && target) {
         const u64 values[2] = {regs_.gpr[RAX], regs_.gpr[RDX]};
-        if (instruction.operation == Operation::CMPXCHG8B) patch_value(target, values[0] << 32 >> 32 | values[1] << 32);
-        else patch_value(target, values);
+        if (instruction.operation == Operation::CMPXCHG8B)
+          patch_value(target, values[0] << 32 >> 32 | values[1] << 32);
+        else
+          patch_value(target, values);
       } else if (random_.percent(50) && instruction.operands[0].kind == OperandKind::gpr) {
         regs_.gpr[instruction.operands[0].reg] = regs_.gpr[RAX];
       }

@@ -13,9 +13,9 @@ struct FlagName {
   u64 mask;
   const char* name;
 };
-constexpr FlagName kFlagNames[] = {{flags::CF, "CF"}, {flags::PF, "PF"}, {flags::AF, "AF"}, {flags::ZF, "ZF"}, {flags::SF, "SF"},
-                                   {flags::TF, "TF"}, {flags::IF, "IF"}, {flags::DF, "DF"}, {flags::OF, "OF"}, {flags::NT, "NT"},
-                                   {flags::AC, "AC"}, {flags::ID, "ID"}};
+constexpr FlagName kFlagNames[] = {{flags::CF, "CF"}, {flags::PF, "PF"}, {flags::AF, "AF"}, {flags::ZF, "ZF"},
+                                   {flags::SF, "SF"}, {flags::TF, "TF"}, {flags::IF, "IF"}, {flags::DF, "DF"},
+                                   {flags::OF, "OF"}, {flags::NT, "NT"}, {flags::AC, "AC"}, {flags::ID, "ID"}};
 
 std::string outcome_text(const Outcome& o) {
   if (o.vector == kNoFault) return "no fault";
@@ -24,7 +24,8 @@ std::string outcome_text(const Outcome& o) {
   return text;
 }
 
-// Linux reports a page fault on an address above user space as a protection violation, so as not to tell what is mapped there.
+// Linux reports a page fault on an address above user space as a protection violation, so as not to tell what is mapped
+// there.
 u32 comparable_error(const Outcome& o) {
   constexpr u64 kUserEnd = 0x7ffffffff000;
   return o.vector == kPF && o.fault_address >= kUserEnd ? o.error_code | pf::P : o.error_code;
@@ -42,7 +43,8 @@ Difference compare_faults(const Outcome& a, const Outcome& b, bool any_fault) {
           fmt::format("silicon {}, engine {}", outcome_text(a), outcome_text(b))};
 }
 
-// SDM 1 8.3.10 bounds the error of the transcendentals to one unit in the last place of an exact result; both sides may be off.
+// SDM 1 8.3.10 bounds the error of the transcendentals to one unit in the last place of an exact result; both sides may
+// be off.
 bool close(const FxImage& a, const FxImage& b, unsigned i) {
   const i32 exponents = (a.st[i].sign_exponent & 0x7fff) - (b.st[i].sign_exponent & 0x7fff);
   if ((a.st[i].sign_exponent ^ b.st[i].sign_exponent) & 0x8000) return false;
@@ -66,7 +68,8 @@ bool close_f32(u32 a, u32 b) {
 
 bool close_xmm(const u64* a, const u64* b) {
   for (unsigned i = 0; i < 4; ++i)
-    if (!close_f32(static_cast<u32>(a[i / 2] >> (32 * (i % 2))), static_cast<u32>(b[i / 2] >> (32 * (i % 2))))) return false;
+    if (!close_f32(static_cast<u32>(a[i / 2] >> (32 * (i % 2))), static_cast<u32>(b[i / 2] >> (32 * (i % 2)))))
+      return false;
   return true;
 }
 
@@ -81,14 +84,16 @@ Difference compare_x87(const FxImage& a, const FxImage& b, bool approximate) {
   for (unsigned i = 0; i < 8; ++i) {
     if (approximate && close(a, b, i)) continue;
     if (a.st[i].significand != b.st[i].significand || a.st[i].sign_exponent != b.st[i].sign_exponent)
-      return {fmt::format("st{}", i), fmt::format("silicon {:04x}:{:016x}, engine {:04x}:{:016x}", a.st[i].sign_exponent, a.st[i].significand,
-                                                  b.st[i].sign_exponent, b.st[i].significand)};
+      return {fmt::format("st{}", i),
+              fmt::format("silicon {:04x}:{:016x}, engine {:04x}:{:016x}", a.st[i].sign_exponent, a.st[i].significand,
+                          b.st[i].sign_exponent, b.st[i].significand)};
   }
   // AMD's FXSAVE writes the x87 pointers only while an unmasked exception is pending (APM 2, 11.4.4).
   constexpr u16 kErrorSummary = 0x80;
   if (!(a.status & kErrorSummary)) return {};
   if (a.opcode != b.opcode) return values("fop", a.opcode, b.opcode);
-  if (a.instruction_pointer != b.instruction_pointer) return values("fip", a.instruction_pointer, b.instruction_pointer);
+  if (a.instruction_pointer != b.instruction_pointer)
+    return values("fip", a.instruction_pointer, b.instruction_pointer);
   if (a.data_pointer != b.data_pointer) return values("fdp", a.data_pointer, b.data_pointer);
   return {};
 }
@@ -97,24 +102,27 @@ Difference compare_sse(const FxImage& a, const FxImage& b, bool approximate) {
   for (unsigned i = 0; i < 16; ++i) {
     if (approximate && close_xmm(a.xmm[i].lane, b.xmm[i].lane)) continue;
     if (std::memcmp(a.xmm[i].lane, b.xmm[i].lane, 16) != 0)
-      return {"xmm", fmt::format("xmm{} silicon {:016x}_{:016x}, engine {:016x}_{:016x}", i, a.xmm[i].lane[1], a.xmm[i].lane[0],
-                                 b.xmm[i].lane[1], b.xmm[i].lane[0])};
+      return {"xmm", fmt::format("xmm{} silicon {:016x}_{:016x}, engine {:016x}_{:016x}", i, a.xmm[i].lane[1],
+                                 a.xmm[i].lane[0], b.xmm[i].lane[1], b.xmm[i].lane[0])};
   }
   if (a.mxcsr != b.mxcsr) return values(fmt::format("mxcsr {:x}", a.mxcsr ^ b.mxcsr), a.mxcsr, b.mxcsr);
   return {};
 }
 
 // MXCSR and MXCSR_MASK as FXSAVE stores them: AMD has one bit more (misaligned SSE operands).
-bool same_but_mxcsr_mask(u64 silicon, u64 engine) { return silicon >> 32 == 0x2ffff && engine >> 32 == 0xffff && static_cast<u32>(silicon) == static_cast<u32>(engine); }
+bool same_but_mxcsr_mask(u64 silicon, u64 engine) {
+  return silicon >> 32 == 0x2ffff && engine >> 32 == 0xffff && static_cast<u32>(silicon) == static_cast<u32>(engine);
+}
 
 Difference compare_memory(const Outcome& a, const Outcome& b) {
   if (a.change_count == b.change_count && a.change_hash == b.change_hash) return {};
   const unsigned count = std::min(std::min(a.change_count, b.change_count), kMaxChanges);
   for (unsigned i = 0; i < count; ++i) {
     if (a.changes[i] == b.changes[i]) continue;
-    if (a.changes[i].address == b.changes[i].address && same_but_mxcsr_mask(a.changes[i].value, b.changes[i].value)) continue;
-    return {"memory", fmt::format("silicon [{:#x}] = {:016x}, engine [{:#x}] = {:016x}", a.changes[i].address, a.changes[i].value,
-                                  b.changes[i].address, b.changes[i].value)};
+    if (a.changes[i].address == b.changes[i].address && same_but_mxcsr_mask(a.changes[i].value, b.changes[i].value))
+      continue;
+    return {"memory", fmt::format("silicon [{:#x}] = {:016x}, engine [{:#x}] = {:016x}", a.changes[i].address,
+                                  a.changes[i].value, b.changes[i].address, b.changes[i].value)};
   }
   if (a.change_count == b.change_count && a.change_count <= kMaxChanges) return {};
   return {"memory", fmt::format("silicon changed {} words, engine {}", a.change_count, b.change_count)};
@@ -128,7 +136,8 @@ Difference compare(const Outcome& silicon, const Outcome& engine, const Toleranc
   const Registers &a = silicon.final, &b = engine.final;
   if (a.rip != b.rip) return values("rip", a.rip, b.rip);
   for (unsigned i = 0; i < 16; ++i)
-    if (a.gpr[i] != b.gpr[i]) return {"gpr", fmt::format("{} silicon {:#x}, engine {:#x}", kGprNames[i], a.gpr[i], b.gpr[i])};
+    if (a.gpr[i] != b.gpr[i])
+      return {"gpr", fmt::format("{} silicon {:#x}, engine {:#x}", kGprNames[i], a.gpr[i], b.gpr[i])};
   // RF in the saved image tells faults from traps: the vector does that here already.
   const u64 different = (a.rflags ^ b.rflags) & ~flags::RF & ~tolerance.ignored_flags;
   if (different) {

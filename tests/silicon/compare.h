@@ -14,9 +14,9 @@ struct Difference {
 };
 
 struct Tolerance {
-  u64 ignored_flags = 0;      // of RFLAGS
-  bool image = false;         // where several faults are possible any will do, with anything stored before it
-  bool approximate = false;   // floating-point results may differ in the last places
+  u64 ignored_flags = 0;     // of RFLAGS
+  bool image = false;        // where several faults are possible any will do, with anything stored before it
+  bool approximate = false;  // floating-point results may differ in the last places
 };
 
 // `silicon` is what the processor did.

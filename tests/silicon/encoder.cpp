@@ -8,8 +8,8 @@ namespace {
 // Register fields, before they are split into ModRM, SIB and REX.
 struct Fields {
   u8 mod = 3;
-  u8 reg = 0;    // 0..15
-  u8 rm = 0;     // 0..15
+  u8 reg = 0;  // 0..15
+  u8 rm = 0;   // 0..15
   bool sib = false;
   u8 scale = 0;
   u8 index = 4;  // 0..15; 4 is none

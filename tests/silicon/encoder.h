@@ -11,9 +11,9 @@ namespace rondo::silicon {
 struct Encoded {
   std::array<u8, 32> bytes{};  // may be longer than 15 while it is being put together
   u8 length = 0;
-  u8 displacement_at = 0;      // of ModRM; 0: none
+  u8 displacement_at = 0;  // of ModRM; 0: none
   u8 displacement_bytes = 0;
-  u8 immediate_at = 0;         // 0: none
+  u8 immediate_at = 0;  // 0: none
   u8 immediate_bytes = 0;
 };
 

@@ -35,7 +35,8 @@ void put_gate(u8* at, u64 handler, u16 selector) {
   constexpr u64 kPresentInterruptGate = 0x8e00;
   // INT3, INTO and INT1 are made at CPL 3: the gates of #BP and #OF must have DPL 3.
   constexpr u64 kDpl3 = 0x6000;
-  put64(at, (handler & 0xffff) | u64{selector} << 16 | (kPresentInterruptGate | kDpl3) << 32 | (handler >> 16 & 0xffff) << 48);
+  put64(at, (handler & 0xffff) | u64{selector} << 16 | (kPresentInterruptGate | kDpl3) << 32 |
+                (handler >> 16 & 0xffff) << 48);
   put64(at + 8, handler >> 32);
 }
 
@@ -72,14 +73,16 @@ void EngineRunner::map_page(u64 linear, u64 physical, bool user, bool writable, 
     put64(memory_->host(GuestPhys{kTables + level * kPageSize + 8 * index[level]}),
           (kTables + (level + 1) * kPageSize) | kPresent | kWritable | kUser | kAccessed);
   put64(memory_->host(GuestPhys{kTables + 3 * kPageSize + 8 * index[3]}),
-        physical | kPresent | kAccessed | (writable ? kWritable | kDirty : 0) | (user ? kUser : 0) | (executable ? 0 : kNoExecute));
+        physical | kPresent | kAccessed | (writable ? kWritable | kDirty : 0) | (user ? kUser : 0) |
+            (executable ? 0 : kNoExecute));
 }
 
 void EngineRunner::build_guest() {
   for (u64 at = 0; at < kCodeBytes; at += kPageSize) map_page(kCodeBase + at, kCodePhysical + at, true, false, true);
   for (unsigned page = 0; page < kDataPages.size(); ++page)
     if (kDataPages[page] != PageKind::hole)
-      map_page(kDataBase + page * kPageSize, kDataPhysical + page * kPageSize, true, kDataPages[page] == PageKind::writable, false);
+      map_page(kDataBase + page * kPageSize, kDataPhysical + page * kPageSize, true,
+               kDataPages[page] == PageKind::writable, false);
   map_page(kExit, kExitPhysical, true, false, true);
   map_page(kSystemLinear, kSystemPhysical, false, true, false);
   map_page(kStubLinear, kStubPhysical, false, false, true);
@@ -102,7 +105,8 @@ void EngineRunner::build_guest() {
   s.cr3 = kTables;
   s.cr4 = cr4::PAE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT;
   s.efer = efer::SCE | efer::LME | efer::LMA | efer::NXE;
-  for (const SegmentName name : {ES, DS, FS, GS}) s.segment[name] = {.selector = 0, .limit = 0, .dpl = 3, .present = false};
+  for (const SegmentName name : {ES, DS, FS, GS})
+    s.segment[name] = {.selector = 0, .limit = 0, .dpl = 3, .present = false};
   s.segment[FS].base = kFsBase;
   s.segment[GS].base = kGsBase;
   s.segment[CS] = {.selector = kCodeSelector, .limit = 0xffffffff, .type = 11, .dpl = 3, .l = true, .g = true};
@@ -115,8 +119,10 @@ void EngineRunner::build_guest() {
 
 void EngineRunner::load(const DataImage& data, const CodeImage& code) {
   base_ = data;
-  for (u64 at = 0; at < kCodeBytes; at += kPageSize) std::memcpy(memory_->host(GuestPhys{kCodePhysical + at}), code.data() + at, kPageSize);
-  for (u64 at = 0; at < kDataBytes; at += kPageSize) std::memcpy(memory_->host(GuestPhys{kDataPhysical + at}), data.data() + at, kPageSize);
+  for (u64 at = 0; at < kCodeBytes; at += kPageSize)
+    std::memcpy(memory_->host(GuestPhys{kCodePhysical + at}), code.data() + at, kPageSize);
+  for (u64 at = 0; at < kDataBytes; at += kPageSize)
+    std::memcpy(memory_->host(GuestPhys{kDataPhysical + at}), data.data() + at, kPageSize);
 }
 
 void EngineRunner::start(const TestCase& test) {

@@ -1,4 +1,5 @@
-// Runs cases in the software engine: a minimal guest in 64-bit mode at CPL 3 whose linear addresses are those of the native process.
+// Runs cases in the software engine: a minimal guest in 64-bit mode at CPL 3 whose linear addresses are those of the
+// native process.
 #pragma once
 
 #include <memory>

@@ -18,19 +18,34 @@ bool has_modrm(OpcodeMap map, u8 opcode) {
     if (opcode >= 0x30 && opcode <= 0x3f) return false;
     if (opcode >= 0x80 && opcode <= 0x8f) return false;
     if (opcode >= 0xc8 && opcode <= 0xcf) return false;
-    return opcode != 0x77 && opcode != 0xa0 && opcode != 0xa1 && opcode != 0xa2 && opcode != 0xa8 && opcode != 0xa9 && opcode != 0xaa;
+    return opcode != 0x77 && opcode != 0xa0 && opcode != 0xa1 && opcode != 0xa2 && opcode != 0xa8 && opcode != 0xa9 &&
+           opcode != 0xaa;
   }
   if (opcode < 0x40) return (opcode & 7) < 4;
   if (opcode >= 0x80 && opcode <= 0x8f) return true;
   if (opcode >= 0xd0) return opcode <= 0xd3 || (opcode >= 0xd8 && opcode <= 0xdf) || (opcode & 0xf6) == 0xf6;
-  return opcode == 0x63 || opcode == 0x69 || opcode == 0x6b || opcode == 0xc0 || opcode == 0xc1 || opcode == 0xc6 || opcode == 0xc7;
+  return opcode == 0x63 || opcode == 0x69 || opcode == 0x6b || opcode == 0xc0 || opcode == 0xc1 || opcode == 0xc6 ||
+         opcode == 0xc7;
 }
 
 // Prefix bytes, REX, escapes and VEX/EVEX: not opcodes of their own in 64-bit mode.
 bool is_prefix(u8 opcode) {
   switch (opcode) {
-    case 0x0f: case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x62: case 0x64: case 0x65: case 0x66: case 0x67:
-    case 0xc4: case 0xc5: case 0xf0: case 0xf2: case 0xf3:
+    case 0x0f:
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x62:
+    case 0x64:
+    case 0x65:
+    case 0x66:
+    case 0x67:
+    case 0xc4:
+    case 0xc5:
+    case 0xf0:
+    case 0xf2:
+    case 0xf3:
       return true;
     default:
       return (opcode & 0xf0) == 0x40;
@@ -39,8 +54,16 @@ bool is_prefix(u8 opcode) {
 
 bool is_near_branch(Operation operation) {
   switch (operation) {
-    case Operation::JMP: case Operation::JMP_INDIRECT: case Operation::JCC: case Operation::JCXZ: case Operation::LOOP:
-    case Operation::LOOPE: case Operation::LOOPNE: case Operation::CALL: case Operation::CALL_INDIRECT: case Operation::RET:
+    case Operation::JMP:
+    case Operation::JMP_INDIRECT:
+    case Operation::JCC:
+    case Operation::JCXZ:
+    case Operation::LOOP:
+    case Operation::LOOPE:
+    case Operation::LOOPNE:
+    case Operation::CALL:
+    case Operation::CALL_INDIRECT:
+    case Operation::RET:
       return true;
     default:
       return false;
@@ -49,11 +72,34 @@ bool is_near_branch(Operation operation) {
 
 bool is_common(Operation operation) {
   switch (operation) {
-    case Operation::MOV: case Operation::MOVZX: case Operation::MOVSX: case Operation::LEA: case Operation::PUSH: case Operation::POP:
-    case Operation::ADD: case Operation::ADC: case Operation::SUB: case Operation::SBB: case Operation::CMP: case Operation::AND:
-    case Operation::OR: case Operation::XOR: case Operation::TEST: case Operation::INC: case Operation::DEC: case Operation::NEG:
-    case Operation::SHL: case Operation::SHR: case Operation::SAR: case Operation::ROL: case Operation::IMUL: case Operation::JCC:
-    case Operation::SETCC: case Operation::CMOVCC: case Operation::PUSHF: case Operation::LAHF:
+    case Operation::MOV:
+    case Operation::MOVZX:
+    case Operation::MOVSX:
+    case Operation::LEA:
+    case Operation::PUSH:
+    case Operation::POP:
+    case Operation::ADD:
+    case Operation::ADC:
+    case Operation::SUB:
+    case Operation::SBB:
+    case Operation::CMP:
+    case Operation::AND:
+    case Operation::OR:
+    case Operation::XOR:
+    case Operation::TEST:
+    case Operation::INC:
+    case Operation::DEC:
+    case Operation::NEG:
+    case Operation::SHL:
+    case Operation::SHR:
+    case Operation::SAR:
+    case Operation::ROL:
+    case Operation::IMUL:
+    case Operation::JCC:
+    case Operation::SETCC:
+    case Operation::CMOVCC:
+    case Operation::PUSHF:
+    case Operation::LAHF:
       return true;
     default:
       return false;
@@ -69,7 +115,8 @@ std::string_view vendor_specific(Operation operation, u8 prefix, bool prefetch_r
   if ((prefix == 0xf2 || prefix == 0xf3) && (operation == Operation::LOOPE || operation == Operation::LOOPNE))
     return "repeat prefix before LOOPE and LOOPNE: reserved";
   if (operation == Operation::INT1) return "hypervisors report INT1 in different ways";
-  if (prefix == 0xf3 && (operation == Operation::BSF || operation == Operation::BSR)) return "TZCNT and LZCNT on newer processors";
+  if (prefix == 0xf3 && (operation == Operation::BSF || operation == Operation::BSR))
+    return "TZCNT and LZCNT on newer processors";
   return "";
 }
 
@@ -97,7 +144,8 @@ Forms::Forms(const std::string& filter) {
       ++excluded_encodings[std::string(reason)];
       return;
     }
-    const std::string_view vendor = vendor_specific(instruction.operation, prefix, map == OpcodeMap::two_byte && opcode == 0x0d && modrm >= 0xc0);
+    const std::string_view vendor =
+        vendor_specific(instruction.operation, prefix, map == OpcodeMap::two_byte && opcode == 0x0d && modrm >= 0xc0);
     if (!vendor.empty()) {
       ++excluded_encodings[std::string(vendor)];
       return;
@@ -127,7 +175,8 @@ Forms::Forms(const std::string& filter) {
             continue;
           }
           for (int reg = 0; reg < 8; ++reg) try_encoding(opcode_map, static_cast<u8>(opcode), prefix, rex_w, reg << 3);
-          for (int modrm = 0xc0; modrm < 0x100; ++modrm) try_encoding(opcode_map, static_cast<u8>(opcode), prefix, rex_w, modrm);
+          for (int modrm = 0xc0; modrm < 0x100; ++modrm)
+            try_encoding(opcode_map, static_cast<u8>(opcode), prefix, rex_w, modrm);
         }
       }
     }

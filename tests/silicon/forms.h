@@ -1,5 +1,5 @@
-// Every encoding that the decoder accepts as an operation to be compared, found by trying them all: opcode maps x mandatory prefixes x REX.W x
-// register and memory forms of ModRM x its register field.
+// Every encoding that the decoder accepts as an operation to be compared, found by trying them all: opcode maps x
+// mandatory prefixes x REX.W x register and memory forms of ModRM x its register field.
 #pragma once
 
 #include <map>
@@ -18,7 +18,7 @@ struct Form {
   decoder::Operation operation = decoder::Operation::INVALID;
   OpcodeMap map = OpcodeMap::one_byte;
   u8 opcode = 0;
-  u8 prefix = 0;       // 66, F2, F3 or none
+  u8 prefix = 0;  // 66, F2, F3 or none
   bool rex_w = false;
   bool has_modrm = false;
   bool memory = false;     // ModRM names memory

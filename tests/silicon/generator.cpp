@@ -16,6 +16,8 @@ void Generator::make_batch(Batch& batch, u64 number, unsigned cases) {
     TestCase& test = batch.cases[i];
     // The last one runs into the page that is not there, now and then.
     const bool last = i + 1 == cases && cases > 1;
+    // Straight-line packing crosses a page once in a hundred cases; as many again are put there.
+    if (!last && random.percent(1) && at + kPageSize < kCodeEnd) at = ((at + 32) | kPageMask) - random.below(14);
     for (bool built = false; !built;) {
       test.initial.rip = last ? kCodeEnd - 1 - random.below(12) : at + random.below(4);
       CaseBuilder builder(random, decoder_, batch.code, test, profile_host_);

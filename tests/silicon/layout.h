@@ -11,14 +11,15 @@ namespace rondo::silicon {
 inline constexpr u64 kCodeBase = 0x10000000;
 inline constexpr u64 kCodeBytes = 64 * kPageSize;
 
-// A case that runs to its end jumps here. Natively it captures the state; in the guest it is a HLT, which raises #GP at CPL 3.
+// A case that runs to its end jumps here. Natively it captures the state; in the guest it is a HLT, which raises #GP at
+// CPL 3.
 inline constexpr u64 kExit = 0x10048000;
 
 // Data pages. A hole is not mapped.
 enum class PageKind : u8 { writable, read_only, hole };
 inline constexpr u64 kDataBase = 0x10050000;
-inline constexpr std::array kDataPages{PageKind::writable, PageKind::writable, PageKind::hole,
-                                       PageKind::writable, PageKind::read_only};
+inline constexpr std::array kDataPages{PageKind::writable, PageKind::writable, PageKind::hole, PageKind::writable,
+                                       PageKind::read_only};
 inline constexpr u64 kDataBytes = kDataPages.size() * kPageSize;
 inline constexpr u64 kReadOnlyPage = kDataBase + 4 * kPageSize;
 

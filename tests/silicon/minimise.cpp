@@ -61,7 +61,8 @@ class Minimiser {
     attempt([](Scenario& s) {
       for (unsigned i = 0; i < s.test.patch_count; ++i) {
         const Patch& patch = s.test.patches[i];
-        std::memcpy(s.data.data() + (patch.address - kDataBase), s.test.patch_bytes.data() + patch.offset, patch.length);
+        std::memcpy(s.data.data() + (patch.address - kDataBase), s.test.patch_bytes.data() + patch.offset,
+                    patch.length);
       }
       s.test.patch_count = 0;
     });
@@ -76,7 +77,9 @@ class Minimiser {
       decoder::Instruction instruction;
       const auto bytes = std::span<const u8>(best_.code).subspan(at, std::min<u64>(15, end - at));
       if (decoder.decode(bytes, decoder::CodeMode::bits64, instruction) != decoder::DecodeStatus::ok) return;
-      attempt([&](Scenario& s) { std::fill_n(s.code.begin() + static_cast<std::ptrdiff_t>(at), instruction.length, u8{0x90}); });
+      attempt([&](Scenario& s) {
+        std::fill_n(s.code.begin() + static_cast<std::ptrdiff_t>(at), instruction.length, u8{0x90});
+      });
       at += instruction.length;
     }
   }
@@ -92,7 +95,9 @@ class Minimiser {
         const auto bytes = std::span<const u8>(s.code).subspan(at, std::min<u64>(15, kCodeBytes - at));
         const bool known = decoder.decode(bytes, decoder::CodeMode::bits64, instruction) == decoder::DecodeStatus::ok;
         const u64 length = known ? instruction.length : start + s.test.code_length - at;
-        if (!(length == 1 && s.code[at] == 0x90)) kept.insert(kept.end(), s.code.begin() + static_cast<std::ptrdiff_t>(at), s.code.begin() + static_cast<std::ptrdiff_t>(at + length));
+        if (!(length == 1 && s.code[at] == 0x90))
+          kept.insert(kept.end(), s.code.begin() + static_cast<std::ptrdiff_t>(at),
+                      s.code.begin() + static_cast<std::ptrdiff_t>(at + length));
         at += length;
       }
       std::copy(kept.begin(), kept.end(), s.code.begin() + static_cast<std::ptrdiff_t>(start));
@@ -106,7 +111,8 @@ class Minimiser {
     const auto last = best_.data.begin() + static_cast<std::ptrdiff_t>(to);
     if (std::all_of(first, last, [](u8 byte) { return byte == 0; })) return;
     const bool cleared = attempt([&](Scenario& s) {
-      std::fill(s.data.begin() + static_cast<std::ptrdiff_t>(from), s.data.begin() + static_cast<std::ptrdiff_t>(to), u8{0});
+      std::fill(s.data.begin() + static_cast<std::ptrdiff_t>(from), s.data.begin() + static_cast<std::ptrdiff_t>(to),
+                u8{0});
     });
     if (cleared || to - from <= 8) return;
     const u64 middle = from + (to - from) / 16 * 8;

@@ -1,4 +1,5 @@
-// No libc, no thread-local storage and no instrumentation between entering and leaving a batch: FS and GS belong to the test cases then.
+// No libc, no thread-local storage and no instrumentation between entering and leaving a batch: FS and GS belong to the
+// test cases then.
 #include "tests/silicon/native_child.h"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -17,30 +18,32 @@
 
 namespace rondo::silicon {
 
-// One page at a fixed address below 2 GB, so that the entry and exit code need no register to find it; far from everything that a case may
-// reach by changing a few bits of a pointer.
+// One page at a fixed address below 2 GB, so that the entry and exit code need no register to find it; far from
+// everything that a case may reach by changing a few bits of a pointer.
 #define RONDO_SILICON_CONTROL 0x6b3d2000
 #define RONDO_SILICON_TEXT(x) RONDO_SILICON_TEXT_(x)
 #define RONDO_SILICON_TEXT_(x) #x
 struct Control {
-  u64 host_rsp;          // +0
-  u64 target;            // +8
-  u64 exit;              // +16
-  u64 fault_vector;      // +24
-  u64 error_code;        // +32
-  u64 fault_address;     // +40
-  u64 rip;               // +48
-  u64 rflags;            // +56
-  u64 gpr[16];           // +64
+  u64 host_rsp;       // +0
+  u64 target;         // +8
+  u64 exit;           // +16
+  u64 fault_vector;   // +24
+  u64 error_code;     // +32
+  u64 fault_address;  // +40
+  u64 rip;            // +48
+  u64 rflags;         // +56
+  u64 gpr[16];        // +64
   u64 reserved[40];
-  FxImage fx;            // +512
+  FxImage fx;  // +512
 };
 static_assert(offsetof(Control, gpr) == 64 && offsetof(Control, fx) == 512);
-static_assert(offsetof(TestCase, initial.gpr) == 0 && offsetof(Registers, rip) == 128 && offsetof(Registers, rflags) == 136 &&
-              offsetof(Registers, fx) == 144);
+static_assert(offsetof(TestCase, initial.gpr) == 0 && offsetof(Registers, rip) == 128 &&
+              offsetof(Registers, rflags) == 136 && offsetof(Registers, fx) == 144);
 
-// silicon_enter(case): loads everything and jumps to the test. It returns when the test reaches kExit (silicon_capture) or, after a fault,
-// from the signal handler (silicon_leave). AMD's FXRSTOR loads the x87 pointers only while an exception is pending, so FNINIT clears them first. Flags are loaded last but for the registers, which MOV loads without touching them.
+// silicon_enter(case): loads everything and jumps to the test. It returns when the test reaches kExit (silicon_capture)
+// or, after a fault, from the signal handler (silicon_leave). AMD's FXRSTOR loads the x87 pointers only while an
+// exception is pending, so FNINIT clears them first. Flags are loaded last but for the registers, which MOV loads
+// without touching them.
 asm("  .set CONTROL, " RONDO_SILICON_TEXT(RONDO_SILICON_CONTROL) R"(
   .text
   .globl silicon_enter, silicon_capture, silicon_leave, silicon_signal
@@ -140,14 +143,16 @@ void copy_changes(const Batch& batch, Outcome& out) {
   out.change_hash = 0;
   for (unsigned page = 0; page < kDataPages.size(); ++page)
     if (kDataPages[page] == PageKind::writable)
-      collect_changes(fixed(kDataBase + page * kPageSize), batch.data.data() + page * kPageSize, kDataBase + page * kPageSize, out);
+      collect_changes(fixed(kDataBase + page * kPageSize), batch.data.data() + page * kPageSize,
+                      kDataBase + page * kPageSize, out);
 }
 
 // `writable` is an alias of the whole data area.
 void run_case(const Batch& batch, const TestCase& test, Outcome& out, u8* writable) {
   for (unsigned i = 0; i < test.patch_count; ++i) {
     const Patch& patch = test.patches[i];
-    for (unsigned k = 0; k < patch.length; ++k) writable[patch.address - kDataBase + k] = test.patch_bytes[patch.offset + k];
+    for (unsigned k = 0; k < patch.length; ++k)
+      writable[patch.address - kDataBase + k] = test.patch_bytes[patch.offset + k];
   }
   control().fault_vector = kNoFault;
   control().error_code = 0;
@@ -214,7 +219,13 @@ bool map_everything(int code_file, int data_file) {
   // kExit: jmp *[control + 16]
   if (!map(kExit, kPageSize, PROT_READ | PROT_WRITE, -1, 0)) return false;
   const u32 slot = RONDO_SILICON_CONTROL + offsetof(Control, exit);
-  const u8 jump[] = {0xff, 0x24, 0x25, static_cast<u8>(slot), static_cast<u8>(slot >> 8), static_cast<u8>(slot >> 16), static_cast<u8>(slot >> 24)};
+  const u8 jump[] = {0xff,
+                     0x24,
+                     0x25,
+                     static_cast<u8>(slot),
+                     static_cast<u8>(slot >> 8),
+                     static_cast<u8>(slot >> 16),
+                     static_cast<u8>(slot >> 24)};
   __builtin_memcpy(fixed(kExit), jump, sizeof jump);
   return mprotect(fixed(kExit), kPageSize, PROT_READ | PROT_EXEC) == 0;
 }
@@ -227,7 +238,7 @@ bool catch_signals() {
   alternate.ss_sp = stack;
   alternate.ss_size = kStackBytes;
   if (sigaltstack(&alternate, nullptr) != 0) return false;
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_sigaction = &silicon_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;  // the handler jumps out: nothing may stay blocked
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP})

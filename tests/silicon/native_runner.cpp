@@ -61,7 +61,8 @@ Result<std::unique_ptr<NativeRunner>> NativeRunner::create() {
   runner->batch_ = new (memory) Batch;
   runner->code_file_ = shared_file("silicon-code", kCodeBytes);
   runner->data_file_ = shared_file("silicon-data", kDataBytes);
-  if (runner->code_file_ < 0 || runner->data_file_ < 0) return Error{"cannot create memory files for the native runner"};
+  if (runner->code_file_ < 0 || runner->data_file_ < 0)
+    return Error{"cannot create memory files for the native runner"};
   memory = mmap(nullptr, kCodeBytes, PROT_READ | PROT_WRITE, MAP_SHARED, runner->code_file_, 0);
   if (memory == MAP_FAILED) return Error{"cannot map the code of the native runner"};
   runner->code_alias_ = static_cast<u8*>(memory);
@@ -107,7 +108,8 @@ void NativeRunner::stop_child() {
 }
 
 void NativeRunner::run() {
-  // A wild store in a child that then died must not leak into what the next one executes: the code is written anew each time.
+  // A wild store in a child that then died must not leak into what the next one executes: the code is written anew each
+  // time.
   std::memcpy(code_alias_, batch_->code.data(), kCodeBytes);
   for (u32 i = 0; i < batch_->case_count; ++i) batch_->outcomes[i].ran = 0;
   __atomic_store_n(&batch_->current, 0u, __ATOMIC_SEQ_CST);
@@ -126,7 +128,9 @@ void NativeRunner::run() {
 
 namespace rondo::silicon {
 HostCpu NativeRunner::host_cpu() { return {"none", 0, 0, "not an x86-64 Linux host"}; }
-Result<std::unique_ptr<NativeRunner>> NativeRunner::create() { return Error{"the host is not x86-64 Linux: nothing to compare with"}; }
+Result<std::unique_ptr<NativeRunner>> NativeRunner::create() {
+  return Error{"the host is not x86-64 Linux: nothing to compare with"};
+}
 NativeRunner::~NativeRunner() = default;
 Status NativeRunner::start_child() { return success(); }
 void NativeRunner::stop_child() {}

@@ -1,4 +1,5 @@
-// Runs batches on the host's own processor, in a child process that holds nothing but a small fixed mapping and may make no system calls.
+// Runs batches on the host's own processor, in a child process that holds nothing but a small fixed mapping and may
+// make no system calls.
 #pragma once
 
 #include <memory>

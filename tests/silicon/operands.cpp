@@ -13,29 +13,45 @@ constexpr u64 kPatterns[] = {0x5555555555555555, 0xaaaaaaaaaaaaaaaa, 0x0f0f0f0f0
 u64 interesting_fraction(Random& random, unsigned bits) {
   const u64 mask = (u64{1} << bits) - 1;
   switch (random.below(7)) {
-    case 0: return 0;
-    case 1: return mask;
-    case 2: return 1;
-    case 3: return u64{1} << random.below(bits);
-    case 4: return mask & ~((u64{1} << random.below(bits)) - 1);
-    case 5: return (random.next() & mask) & ~((u64{1} << random.below(bits)) - 1);
-    default: return random.next() & mask;
+    case 0:
+      return 0;
+    case 1:
+      return mask;
+    case 2:
+      return 1;
+    case 3:
+      return u64{1} << random.below(bits);
+    case 4:
+      return mask & ~((u64{1} << random.below(bits)) - 1);
+    case 5:
+      return (random.next() & mask) & ~((u64{1} << random.below(bits)) - 1);
+    default:
+      return random.next() & mask;
   }
 }
 
 // A biased exponent: zero, ones, the edges of overflow and underflow, near one, or anything.
 u64 interesting_exponent(Random& random, u64 bias, u64 special) {
   switch (random.below(10)) {
-    case 0: return 0;
-    case 1: return special;
-    case 2: return 1 + random.below(3);
-    case 3: return special - 1 - random.below(3);
-    case 4: return bias / 2 + random.below(4);                   // products that underflow
-    case 5: return bias + bias / 2 - 1 + random.below(4);        // ... and overflow
+    case 0:
+      return 0;
+    case 1:
+      return special;
+    case 2:
+      return 1 + random.below(3);
+    case 3:
+      return special - 1 - random.below(3);
+    case 4:
+      return bias / 2 + random.below(4);  // products that underflow
+    case 5:
+      return bias + bias / 2 - 1 + random.below(4);  // ... and overflow
     case 6:
-    case 7: return bias - 2 + random.below(5);
-    case 8: return bias + random.below(70 < bias ? 70 : bias);   // conversions to integers
-    default: return random.below(special + 1);
+    case 7:
+      return bias - 2 + random.below(5);
+    case 8:
+      return bias + random.below(70 < bias ? 70 : bias);  // conversions to integers
+    default:
+      return random.below(special + 1);
   }
 }
 
@@ -57,17 +73,28 @@ u64 integer_as_f64(Random& random) {
 
 u64 interesting_integer(Random& random) {
   switch (random.below(12)) {
-    case 0: return 0;
-    case 1: return 1 + random.below(2);
-    case 2: return ~random.below(3);
-    case 3: return u64{1} << random.below(64);
-    case 4: return (u64{1} << random.below(64)) - 1;
-    case 5: return ~(u64{1} << random.below(64));
-    case 6: return kPatterns[random.below(std::size(kPatterns))];
-    case 7: return random.below(256);
-    case 8: return random.next() >> random.below(64);
-    case 9: return static_cast<u64>(static_cast<i64>(random.next()) >> random.below(64));
-    default: return random.next();
+    case 0:
+      return 0;
+    case 1:
+      return 1 + random.below(2);
+    case 2:
+      return ~random.below(3);
+    case 3:
+      return u64{1} << random.below(64);
+    case 4:
+      return (u64{1} << random.below(64)) - 1;
+    case 5:
+      return ~(u64{1} << random.below(64));
+    case 6:
+      return kPatterns[random.below(std::size(kPatterns))];
+    case 7:
+      return random.below(256);
+    case 8:
+      return random.next() >> random.below(64);
+    case 9:
+      return static_cast<u64>(static_cast<i64>(random.next()) >> random.below(64));
+    default:
+      return random.next();
   }
 }
 
@@ -86,7 +113,8 @@ u64 interesting_f64(Random& random) {
 F80 interesting_f80(Random& random) {
   const u64 sign = random.below(2);
   u64 exponent = interesting_exponent(random, 16383, 32767);
-  if (random.below(16) == 0) exponent = 16383 + (random.below(2) ? 1023u : u64{0} - 1023u) + random.below(3);  // edges of f64
+  if (random.below(16) == 0)
+    exponent = 16383 + (random.below(2) ? 1023u : u64{0} - 1023u) + random.below(3);  // edges of f64
   u64 fraction = interesting_fraction(random, 63);
   if (random.below(4) == 0) fraction &= ~u64{0x7ff};  // exact in f64
   // The integer bit agrees with the exponent but for a few pseudo-denormals, unnormals and pseudo-NaNs.
@@ -99,9 +127,15 @@ void fill_granule(Random& random, Kind kind, u8* out) {
     u64 bits = 0;
     unsigned size = 8;
     switch (kind) {
-      case Kind::integer: bits = interesting_integer(random); break;
-      case Kind::f32: bits = interesting_f32(random), size = 4; break;
-      case Kind::f64: bits = interesting_f64(random); break;
+      case Kind::integer:
+        bits = interesting_integer(random);
+        break;
+      case Kind::f32:
+        bits = interesting_f32(random), size = 4;
+        break;
+      case Kind::f64:
+        bits = interesting_f64(random);
+        break;
       case Kind::f80: {
         const F80 value = interesting_f80(random);
         std::memcpy(out, &value.significand, 8);
@@ -131,8 +165,7 @@ void fill_fx(Random& random, Kind kind, FxImage& fx) {
   if (random.percent(90)) exceptions &= static_cast<u16>(control | 0x40);  // nothing pending
   const bool pending = exceptions & ~control & 0x3f;
   fx.control = control;
-  fx.status = static_cast<u16>(exceptions | (pending ? 0x8080 : 0) | random.below(8) << 11 |
-                               (random.next() & 0x4700));
+  fx.status = static_cast<u16>(exceptions | (pending ? 0x8080 : 0) | random.below(8) << 11 | (random.next() & 0x4700));
   fx.valid = static_cast<u8>(random.percent(60) ? 0xff : random.next());
   for (auto& st : fx.st) {
     const F80 value = interesting_f80(random);

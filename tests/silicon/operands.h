@@ -15,7 +15,8 @@ struct F80 {
 };
 F80 interesting_f80(Random& random);
 
-// What a 16-byte granule holds. The data area repeats the kinds in this order, so that a memory operand can be placed on its kind.
+// What a 16-byte granule holds. The data area repeats the kinds in this order, so that a memory operand can be placed
+// on its kind.
 enum class Kind : u8 { integer, f32, f64, f80 };
 inline constexpr unsigned kKinds = 4;
 inline constexpr unsigned kGranule = 16;

@@ -11,17 +11,20 @@ namespace rondo::silicon {
 // Why an instruction is not run natively; empty: it is.
 std::string_view excluded(const decoder::Instruction& instruction);
 
-// Flags that SDM volume 2 leaves undefined after this instruction, as a mask of RFLAGS. For shifts and rotates by CL the mask covers every count.
+// Flags that SDM volume 2 leaves undefined after this instruction, as a mask of RFLAGS. For shifts and rotates by CL
+// the mask covers every count.
 u64 undefined_flags(const decoder::Instruction& instruction);
 
-// Whether an instruction may be part of a sequence: nothing that is left out of the comparison may be consumed by another instruction.
+// Whether an instruction may be part of a sequence: nothing that is left out of the comparison may be consumed by
+// another instruction.
 bool fits_sequences(const decoder::Instruction& instruction, bool profile_host);
 
-// Reads or writes an image in pieces whose order is the processor's own: which of several possible faults it reports, and how much of the image it
-// wrote before, is left out.
+// Reads or writes an image in pieces whose order is the processor's own: which of several possible faults it reports,
+// and how much of the image it wrote before, is left out.
 bool moves_image(decoder::Operation operation);
 
-// The results differ between processors within a documented error (SDM 2, RCPPS and RSQRTPS; SDM 1 8.3.10, transcendentals).
+// The results differ between processors within a documented error (SDM 2, RCPPS and RSQRTPS; SDM 1 8.3.10,
+// transcendentals).
 bool approximate(decoder::Operation operation);
 
 }  // namespace rondo::silicon

@@ -21,8 +21,8 @@ TEST_P(StoredCases, EngineDoesWhatTheSiliconDid) {
       Outcome outcome;
       engine.run(stored->scenario.test, drive, outcome);
       const Difference difference = compare(stored->expected, outcome, stored->tolerance);
-      EXPECT_FALSE(difference) << stored->title << " (" << (drive == Drive::step ? "step" : "run") << "): " << difference.kind << ": "
-                               << difference.detail;
+      EXPECT_FALSE(difference) << stored->title << " (" << (drive == Drive::step ? "step" : "run")
+                               << "): " << difference.kind << ": " << difference.detail;
     }
   }
 }
@@ -35,7 +35,8 @@ std::vector<std::string> case_files() {
   return names;
 }
 
-INSTANTIATE_TEST_SUITE_P(Silicon, StoredCases, testing::ValuesIn(case_files()), [](const auto& parameter) { return parameter.param; });
+INSTANTIATE_TEST_SUITE_P(Silicon, StoredCases, testing::ValuesIn(case_files()),
+                         [](const auto& parameter) { return parameter.param; });
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(StoredCases);
 
 }  // namespace

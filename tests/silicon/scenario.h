@@ -22,7 +22,8 @@ std::unique_ptr<Scenario> extract(const Batch& batch, u32 index);
 // The names of the operations in the code, in order, for people and for grouping: "ADD", "SHL+ADC".
 std::string operation_names(const TestCase& test, const CodeImage& code);
 
-// Whether undefined results are compared: the host is of the kind that the model's profile was taken from (docs/undefined-flags.md).
+// Whether undefined results are compared: the host is of the kind that the model's profile was taken from
+// (docs/undefined-flags.md).
 bool profile_applies(const std::string& vendor, unsigned family);
 
 // What may differ in this case. `left_out` counts undefined flag bits that are not compared.

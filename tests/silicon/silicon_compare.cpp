@@ -1,10 +1,10 @@
 // silicon_compare: instructions of the software engine against the host's processor. docs/instruction-tests.md.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cstdlib>
@@ -36,15 +36,18 @@ struct Options {
 };
 
 struct Totals {
-  u64 cases = 0, instructions = 0, faults = 0, mismatches = 0, kinds = 0, lost = 0, flags_left_out = 0, approximate = 0, vendor = 0;
+  u64 cases = 0, instructions = 0, faults = 0, mismatches = 0, kinds = 0, lost = 0, flags_left_out = 0, approximate = 0,
+      vendor = 0;
 };
 
 Totals sum(const WorkerProgress* progress, unsigned workers) {
   Totals t;
   for (unsigned i = 0; i < workers; ++i) {
     const WorkerProgress& p = progress[i];
-    t.cases += p.cases, t.instructions += p.instructions, t.faults += p.faults, t.mismatches += p.mismatches, t.kinds += p.kinds;
-    t.lost += p.lost, t.flags_left_out += p.flags_left_out, t.approximate += p.approximate, t.vendor += p.vendor_left_out;
+    t.cases += p.cases, t.instructions += p.instructions, t.faults += p.faults, t.mismatches += p.mismatches,
+        t.kinds += p.kinds;
+    t.lost += p.lost, t.flags_left_out += p.flags_left_out, t.approximate += p.approximate,
+        t.vendor += p.vendor_left_out;
   }
   return t;
 }
@@ -78,7 +81,8 @@ void print_failures(std::FILE* const* files, unsigned workers, std::FILE* out) {
   }
 }
 
-nlohmann::ordered_json summary(const Options& options, const Forms& forms, const HostCpu& host, const Totals& t, unsigned broken, double seconds) {
+nlohmann::ordered_json summary(const Options& options, const Forms& forms, const HostCpu& host, const Totals& t,
+                               unsigned broken, double seconds) {
   nlohmann::ordered_json j;
   j["host"] = host.describe();
   j["seed"] = options.seed;
@@ -110,7 +114,8 @@ int compare_all(const Options& options) {
     fmt::print(stderr, "no operation is named {}: see decoder/operations.txt\n", options.filter);
     return 2;
   }
-  void* shared = mmap(nullptr, sizeof(WorkerProgress) * options.jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* shared =
+      mmap(nullptr, sizeof(WorkerProgress) * options.jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return 1;
   auto* progress = new (shared) WorkerProgress[options.jobs];
   std::vector<std::FILE*> failures(options.jobs);
@@ -174,7 +179,8 @@ int capture_all(const std::string& path) {
     stored->host = host.describe();
     stored->expected = batch.outcomes[0];
     u64 left_out = 0;
-    stored->tolerance = tolerance_of(stored->scenario.test, stored->scenario.code, profile_applies(host.vendor, host.family), left_out);
+    stored->tolerance =
+        tolerance_of(stored->scenario.test, stored->scenario.code, profile_applies(host.vendor, host.family), left_out);
     write_case(std::cout, *stored);
   }
   return 0;
@@ -191,7 +197,8 @@ int main(int argc, char** argv) {
   app.add_option("--jobs", options.jobs, "processes")->check(CLI::Range(1u, kMostWorkers));
   app.add_option("--json", options.json, "write the summary to this file");
   app.add_option("--failures", options.failures, "write minimised failures to this file");
-  app.add_option("--capture", options.capture, "print the cases of this file (tests/silicon/cases) with what this host's processor does");
+  app.add_option("--capture", options.capture,
+                 "print the cases of this file (tests/silicon/cases) with what this host's processor does");
   app.add_flag("--slow", options.slow, "skip unless RONDO_SLOW_TESTS is 1 (scripts/test --all)");
   try {
     app.parse(argc, argv);

@@ -50,8 +50,8 @@ struct Patch {
 
 struct alignas(64) TestCase {
   Registers initial;
-  u16 code_length = 0;        // at initial.rip; the jump to kExit that follows is not included
-  u8 instruction_count = 0;   // as generated
+  u16 code_length = 0;       // at initial.rip; the jump to kExit that follows is not included
+  u8 instruction_count = 0;  // as generated
   u8 patch_count = 0;
   std::array<Patch, 4> patches{};
   std::array<u8, 704> patch_bytes{};
@@ -108,8 +108,8 @@ inline constexpr unsigned kTerminatorBytes = 5;
 // A batch: many cases over one code image and one data image.
 struct Batch {
   u32 case_count = 0;
-  u32 current = 0;       // the native runner's progress, for the report if it dies
-  DataImage data{};      // base contents; holes are unused
+  u32 current = 0;   // the native runner's progress, for the report if it dies
+  DataImage data{};  // base contents; holes are unused
   CodeImage code{};
   std::array<TestCase, kBatchCases> cases{};
   std::array<Outcome, kBatchCases> outcomes{};

@@ -18,8 +18,13 @@ struct Suspect {
 
 class Worker {
  public:
-  Worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& progress, std::FILE* failures, NativeRunner& native)
-      : plan_(plan), progress_(progress), failures_(failures), native_(native), generator_(forms, plan.seed, plan.profile_host) {}
+  Worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& progress, std::FILE* failures,
+         NativeRunner& native)
+      : plan_(plan),
+        progress_(progress),
+        failures_(failures),
+        native_(native),
+        generator_(forms, plan.seed, plan.profile_host) {}
 
   void run() {
     const u64 batches = (plan_.cases + kBatchCases - 1) / kBatchCases;
@@ -90,7 +95,8 @@ class Worker {
     u64 left_out = 0;
     stored.tolerance = tolerance_of(scenario.test, scenario.code, plan_.profile_host, left_out);
     std::ostringstream text;
-    text << "# " << (suspect.failure.drive == Drive::step ? "step: " : "run: ") << suspect.failure.difference.detail << "\n";
+    text << "# " << (suspect.failure.drive == Drive::step ? "step: " : "run: ") << suspect.failure.difference.detail
+         << "\n";
     write_case(text, stored);
     std::fputs(text.str().c_str(), failures_);
     std::fflush(failures_);

@@ -10,7 +10,7 @@
 namespace rondo::silicon {
 
 struct WorkerPlan {
-  u64 cases = 0;       // of all workers together
+  u64 cases = 0;  // of all workers together
   u64 seed = 1;
   unsigned workers = 1;
   unsigned index = 0;
@@ -24,10 +24,10 @@ struct WorkerProgress {
   std::atomic<u64> instructions{0};  // those of the cases, as generated
   std::atomic<u64> faults{0};
   std::atomic<u64> mismatches{0};
-  std::atomic<u64> kinds{0};         // of mismatches
-  std::atomic<u64> lost{0};          // cases that the native runner did not survive
+  std::atomic<u64> kinds{0};  // of mismatches
+  std::atomic<u64> lost{0};   // cases that the native runner did not survive
   std::atomic<u64> flags_left_out{0};
-  std::atomic<u64> approximate{0};   // cases whose floating-point results were compared within a bound
+  std::atomic<u64> approximate{0};      // cases whose floating-point results were compared within a bound
   std::atomic<u64> vendor_left_out{0};  // cases that reached what only this vendor has
 };
 
