@@ -64,6 +64,7 @@ class Interpreter final : public SoftwareEngine {
   void execute_one();
   void after_leaving();
   void deliver_fault();
+  void note_delivery();
   void log_undefined();
 
   SoftwareEngineConfig config_;
@@ -74,25 +75,32 @@ class Interpreter final : public SoftwareEngine {
   Fetcher fetcher_;
   std::vector<JumpEntry> jump_cache_;
   bool delivered_ = false;  // attend() delivered an event
+  u64 delivery_count_ = 0;  // the count of the last deliveries, and how many there were
+  unsigned deliveries_ = 0;
   bool stepping_ = false;  // needs_single_steps(), as of the last look
   std::atomic<bool> interrupted_ = false;
   std::map<std::string, UnsupportedInstruction> unsupported_;
 };
 
-// A count so far away that it is never reached, yet fits the signed budget.
-constexpr u64 kFarthestStop = u64{1} << 62;
+// How many instructions may pass before interrupt() is noticed. A blink.
+constexpr u64 kSlice = 4'000'000;
 
 EngineStop Interpreter::run(InstrCount stop) {
   const u64 now = config_.clock.count().value;
   cpu_.stop_count = now;
   cpu_.remaining = 0;
-  set_stop(std::min(stop.value, now + kFarthestStop));
+  const auto next_stop = [&](u64 from) { return std::min(stop.value, from + std::min(kSlice, ~from)); };
+  set_stop(next_stop(now));
   cpu_.attention = true;
   while (true) {
     // The Moment after the last instruction comes before whatever is delivered there: the same Moment for both drives.
     if (cpu_.remaining <= 0) {
-      sync();
-      return EngineStop::count_reached;
+      if (count() >= stop.value) {
+        sync();
+        return EngineStop::count_reached;
+      }
+      set_stop(next_stop(count()));
+      cpu_.attention = true;  // interrupt() may have been called, and a timer armed meanwhile may be due within this slice
     }
     if (cpu_.attention) {
       EngineStop why;
@@ -100,18 +108,22 @@ EngineStop Interpreter::run(InstrCount stop) {
         sync();
         return why;
       }
+      // Something else may be due at this very Moment (an NMI and an interrupt, a data breakpoint on the stack of the delivery): as step() does.
+      if (delivered_) {
+        cpu_.attention = true;
+        continue;
+      }
     }
     if (stepping_) {
       execute_one();
       continue;
     }
-    Block* block = fetcher_.block_at(cpu_);
-    if (!block) {
-      if (cpu_.fault.vector == Fetcher::kStepInstead) execute_one();
-      else deliver_fault();
+    const auto [outcome, block] = fetcher_.block_at(cpu_);
+    if (outcome == Fetcher::Outcome::fault) {
+      deliver_fault();
       continue;
     }
-    if (block->count > cpu_.remaining) {
+    if (outcome == Fetcher::Outcome::step || block->count > cpu_.remaining) {
       execute_one();
       continue;
     }
@@ -166,6 +178,7 @@ bool Interpreter::attend(EngineStop& why) {
   } else {
     delivered_ = take_interrupt();
   }
+  if (delivered_) note_delivery();
   if (a.activity == Activity::shutdown) {
     why = EngineStop::shutdown;
     return true;
@@ -255,7 +268,19 @@ void Interpreter::deliver_fault() {
   if (cpu_.fault.vector == kUD) log_undefined();
   sync();
   deliver(cpu_, cpu_.fault);
+  note_delivery();
   cpu_.attention = true;
+}
+
+// Handlers whose first instruction faults take no time, and so would run for ever before the next count. A processor would be just as stuck; here that is
+// a shutdown.
+void Interpreter::note_delivery() {
+  constexpr unsigned kMostDeliveries = 10'000;
+  if (delivery_count_ != count()) {
+    delivery_count_ = count();
+    deliveries_ = 0;
+  }
+  if (++deliveries_ > kMostDeliveries) cpu_.arch.activity = Activity::shutdown;
 }
 
 void Interpreter::log_undefined() {

@@ -36,29 +36,29 @@ bool Fetcher::translate(Vcpu& cpu, u64 linear, u64& physical) {
   return true;
 }
 
-Block* Fetcher::block_at(Vcpu& cpu) {
+Fetcher::Found Fetcher::block_at(Vcpu& cpu) {
   JumpEntry& jump = cpu.jump_cache[jump_index(cpu.rip)];
-  if (jump.rip == cpu.rip && jump.epoch == cpu.code_epoch) return jump.block;
+  if (jump.rip == cpu.rip && jump.epoch == cpu.code_epoch) return {Outcome::block, jump.block};
   const u64 linear = linear_of(cache_.mode(), cpu.rip);
   u64 physical;
-  if (!translate(cpu, linear, physical)) return nullptr;
-  if (!memory_.host(GuestPhys{physical})) {
-    cpu.fault.vector = kStepInstead;
-    return nullptr;
-  }
+  if (!translate(cpu, linear, physical)) return {Outcome::fault};
+  if (!memory_.host(GuestPhys{physical})) return {Outcome::step};
   Block* block = cache_.find(physical);
   if (block && block->crosses) {
     u64 second;
-    if (!translate(cpu, (linear & ~kPageMask) + kPageSize, second)) return nullptr;
+    if (!translate(cpu, (linear & ~kPageMask) + kPageSize, second)) return {Outcome::fault};
     block = cache_.find_crossing(physical, second);
   }
-  if (!block) block = build(cpu, linear, physical);
-  if (!block) return nullptr;
+  if (!block) {
+    const Found built = build(cpu, linear, physical);
+    if (!built.block) return built;
+    block = built.block;
+  }
   jump = {cpu.rip, cpu.code_epoch, block};
-  return block;
+  return {Outcome::block, block};
 }
 
-Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
+Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
   const CodeKey& key = cache_.mode();
   const u64 in_page = physical & kPageMask;
   const std::span<const u8> page(memory_.host(GuestPhys{physical}), kPageSize - in_page);
@@ -82,7 +82,7 @@ Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
       Block* block = cache_.add(physical, 0, false, looked_at, {&op, 1}, 1);
       cpu.code_generation = cache_.generation();
       privilege_context_changed(cpu);
-      return block;
+      return {Outcome::block, block};
     }
     const unsigned index = count++;
     if (instruction.operation == Operation::NOP) {
@@ -110,18 +110,15 @@ Block* Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
   if (context.wants_links) block->ops()[ops_.size() - 1].imm = reinterpret_cast<u64>(&block->links[0]);
   cpu.code_generation = cache_.generation();
   privilege_context_changed(cpu);
-  return block;
+  return {Outcome::block, block};
 }
 
 // One instruction whose bytes lie in two pages.
-Block* Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
+Fetcher::Found Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
   u64 second;
-  if (!translate(cpu, (linear & ~kPageMask) + kPageSize, second)) return nullptr;
+  if (!translate(cpu, (linear & ~kPageMask) + kPageSize, second)) return {Outcome::fault};
   const u8* second_host = memory_.host(GuestPhys{second});
-  if (!second_host || (physical & ~kPageMask) == second) {
-    cpu.fault.vector = kStepInstead;
-    return nullptr;
-  }
+  if (!second_host || (physical & ~kPageMask) == second) return {Outcome::step};
   u8 bytes[2 * decoder::kMaxInstructionBytes];
   const u64 in_first = kPageSize - (physical & kPageMask);
   std::memcpy(bytes, memory_.host(GuestPhys{physical}), in_first);
@@ -129,10 +126,7 @@ Block* Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
   Instruction instruction;
   const CodeKey& key = cache_.mode();
   const DecodeStatus status = decoder_.decode({bytes, decoder::kMaxInstructionBytes}, key.mode, instruction);
-  if (status != DecodeStatus::ok) {
-    cpu.fault.vector = kStepInstead;
-    return nullptr;
-  }
+  if (status != DecodeStatus::ok) return {Outcome::step};
   LowerContext context{.page_offset = physical & kPageMask, .crosses = true};
   Op ops[2];
   lower_instruction(instruction, 0, ops[0], context);
@@ -147,7 +141,7 @@ Block* Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
   if (context.wants_links) block->ops()[op_count - 1].imm = reinterpret_cast<u64>(&block->links[0]);
   cpu.code_generation = cache_.generation();
   privilege_context_changed(cpu);
-  return block;
+  return {Outcome::block, block};
 }
 
 FetchedBytes Fetcher::fetch(Vcpu& cpu) {

@@ -22,21 +22,27 @@ class Fetcher {
  public:
   Fetcher(PhysicalMemory& memory, CodeCache& cache) : memory_(memory), cache_(cache) {}
 
-  // The block at cpu.rip, decoded now if it is new; null if fetching faults (cpu.fault) or the code must be executed by single steps (cpu.fault.vector is then
-  // kStepInstead).
-  Block* block_at(Vcpu& cpu);
+  enum class Outcome : u8 {
+    block,
+    fault,   // fetching raises cpu.fault
+    step     // the code there has no block (it lies outside RAM, or across pages in an awkward way): execute it by single()
+  };
+  struct Found {
+    Outcome outcome;
+    Block* block = nullptr;
+  };
+  // The block at cpu.rip, decoded now if it is new.
+  Found block_at(Vcpu& cpu);
   // Decodes the one instruction at cpu.rip afresh into ops[0], and a stop into ops[1]. links: two unused ones for a branch. False: cpu.fault.
   bool single(Vcpu& cpu, Op (&ops)[2], Link* links);
   // Whether the bytes at cpu.rip are no instruction of this model; for the log of unsupported instructions.
   bool is_undefined(Vcpu& cpu, FetchedBytes& out);
 
-  static constexpr u8 kStepInstead = 0xff;
-
  private:
   bool translate(Vcpu& cpu, u64 linear, u64& physical);
   FetchedBytes fetch(Vcpu& cpu);
-  Block* build(Vcpu& cpu, u64 linear, u64 physical);
-  Block* build_crossing(Vcpu& cpu, u64 linear, u64 physical);
+  Found build(Vcpu& cpu, u64 linear, u64 physical);
+  Found build_crossing(Vcpu& cpu, u64 linear, u64 physical);
 
   PhysicalMemory& memory_;
   CodeCache& cache_;
