@@ -47,6 +47,11 @@ Real log2(const Real& x) {
   return Real::integer(e) + log2_of_ratio((m - one) / (m + one));
 }
 
+// What the silicon answers outside of a function's domain. For normal numbers.
+Ext80 unchanged(const Unpacked& x) {
+  return assemble<F>(x.sign, static_cast<unsigned>(x.exponent + F::bias), x.significand);
+}
+
 bool equals_one(const Unpacked& x) {
   return x.kind == Class::finite && !x.sign && x.exponent == 0 && x.significand == u64{1} << 63;
 }
@@ -60,10 +65,11 @@ Ext80 f2xm1(const Unpacked& x, Context& context) {
   if (x.kind == Class::infinity) return x.sign ? assemble<F>(true, F::bias, u64{1} << 63) : infinity<F>(false);
   if (x.denormal) context.raise(kDenormal);
   if (x.exponent >= 0) {
+    context.raise(kInexact);                                 // even where the result is exact, as the silicon does
     if (x.exponent == 0 && x.significand == u64{1} << 63) {  // 2^1 - 1 and 2^-1 - 1
       return assemble<F>(x.sign, static_cast<unsigned>(F::bias - (x.sign ? 1 : 0)), u64{1} << 63);
     }
-    return assemble<F>(x.sign, static_cast<unsigned>(x.exponent + F::bias), x.significand);
+    return unchanged(x);
   }
   return round_pack<F>(exp_minus_one(Real::from(x) * ln_of_2()).inexact(), context);
 }
@@ -115,8 +121,11 @@ Ext80 fyl2xp1(const Unpacked& y, const Unpacked& x, Context& context) {
     return infinity<F>(sign);
   }
   if (x.denormal || y.denormal) context.raise(kDenormal);
-  if (x.sign && x.kind == Class::finite && x.exponent >= 0) return invalid(context);
   if (x.kind == Class::zero || y.kind == Class::zero) return zero<F>(sign);
+  if (x.sign && x.exponent >= 0) {
+    context.raise(kInexact);
+    return unchanged(x);
+  }
   const Real argument = Real::from(x);
   const Real logarithm =
       x.exponent < -2 ? log2_of_ratio(argument / (argument + Real::integer(2))) : log2(argument + Real::integer(1));

@@ -5,8 +5,8 @@
 // working precision of more than 110 bits makes that correct rounding but for arguments within 2^-46 ulp of a rounding
 // boundary. SDM promises 1 ulp; silicon differs from the correctly rounded result in a few cases per thousand, and
 // vendors differ from each other there. FSIN and relatives reduce their argument with the hardware's 66-bit pi
-// (0x3.243F6A8885A308D3), as SDM 1, 8.3.8 documents, and leave |x| >= 2^63 alone (C2). F2XM1 of |x| > 1 (undefined)
-// returns x. FYL2XP1 of x <= -1 (undefined) is invalid.
+// (0x3.243F6A8885A308D3), as SDM 1, 8.3.8 documents, and leave |x| >= 2^63 alone (C2). Where
+// the manual leaves the result undefined (F2XM1 of |x| > 1, FYL2XP1 of x <= -1) it is x with #P, as on the silicon.
 #pragma once
 
 #include "core/fp/format.h"

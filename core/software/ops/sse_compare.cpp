@@ -149,6 +149,7 @@ struct Reciprocal {
     fp::Context context;
     context.daz = context.ftz = true;
     if (fp::unpack<Binary32>(value).is_nan()) return fp::quiet_nan<Binary32>(fp::unpack<Binary32>(value));
+    if ((value & 0x7fffffff) >= 0x7e800000) return value & 0x80000000;  // from 2^126 on the result counts as tiny
     const u32 exact = fp::div<Binary32>(0x3f800000, value, context);
     return (exact & 0x7f800000) == 0x7f800000 ? exact : at_twelve_bits(exact);
   }

@@ -193,13 +193,15 @@ HostResult on_host(Function function, Ext80 x, Ext80 y, u16 control) {
   return r;
 }
 
+// Outside of the manual's domain the profile is AMD's; other hosts are not asked.
 bool in_domain(Function function, const Unpacked& x) {
   if (x.kind != Class::finite) return true;
+  const bool profile_host = __builtin_cpu_is("amd") != 0;
   switch (function) {
     case Function::f2xm1:
-      return x.exponent < 0;
+      return profile_host || x.exponent < 0;
     case Function::fyl2xp1:
-      return x.exponent < -2;  // within 1 - sqrt(1/2)
+      return x.exponent < -2 || (profile_host && x.sign && x.exponent >= 0);  // within 1 - sqrt(1/2)
     case Function::fsin:
     case Function::fcos:
     case Function::fptan:
