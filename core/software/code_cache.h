@@ -1,7 +1,8 @@
 // The block cache: blocks by physical address and mode, dropped when a store touches their bytes.
 #pragma once
 
-#include <memory>
+#include <algorithm>
+#include <span>
 #include <vector>
 
 #include "core/memory/physical_memory.h"
@@ -26,10 +27,8 @@ class CodeCache {
   // Linear-to-physical mappings of code that was fetched with these rights may have changed. Kept apart because processes come and go, and with them their
   // text, while the kernel's stays.
   void mapping_changed(bool user) { ++mapping_[user]; }
-  void all_mappings_changed() {
-    mapping_changed(false);
-    mapping_changed(true);
-  }
+  // Also lets context numbers be used again: no epoch from now on equals an earlier one, whoever's it was.
+  void all_mappings_changed() { mapping_[0] = mapping_[1] = std::max(mapping_[0], mapping_[1]) + 1; }
 
   // The block that starts at this physical address in the current mode, or null. There may be several if the instruction there crosses into the next linear
   // page: find() gives any of them, find_crossing() the one that goes on in `second_page`.
