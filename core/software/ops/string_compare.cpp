@@ -73,7 +73,7 @@ void compare(Vcpu& cpu, const Op& op) {
     walk.set_count(count);
     set_flags(cpu, alu_sub(c.left, c.right).flags);
     if (count == 0 || !goes_on(walk.repeat(), c.left, c.right)) return;
-    if (budget == 0 || cpu.attention) return leave_unfinished_string(cpu);
+    if (budget == 0 || cpu.arch.pending_debug) return leave_unfinished_string(cpu);
   }
 }
 

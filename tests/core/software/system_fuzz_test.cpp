@@ -227,20 +227,28 @@ std::vector<u8> fill(TestMachine& machine, Mode mode, u64 seed) {
   return code;
 }
 
+std::string hex(u64 value) {
+  char text[20];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
 struct Outcome {
+  CpuState state;
   std::vector<u8> cpu;
   std::string memory;
   u64 count = 0;
   bool stuck = false;  // exceptions without end: they take no time, so no count is ever reached
-  bool operator==(const Outcome&) const = default;
+  bool same(const Outcome& o) const { return cpu == o.cpu && memory == o.memory && count == o.count; }
 };
 
-Outcome execute(Mode mode, u64 seed, bool step) {
+constexpr u64 kInstructions = 300;
+
+Outcome execute(Mode mode, u64 seed, bool step, u64 instructions = kInstructions) {
   TestMachine machine;
   fill(machine, mode, seed);
-  constexpr u64 kInstructions = 300;
   constexpr unsigned kMostSteps = 10'000;
-  const InstrCount stop{kInstructions};
+  const InstrCount stop{instructions};
   Outcome outcome;
   unsigned steps = 0;
   while (machine.clock.count() < stop && steps++ < kMostSteps) {
@@ -249,11 +257,45 @@ Outcome execute(Mode mode, u64 seed, bool step) {
   }
   outcome.stuck = steps > kMostSteps;
   StateWriter writer;
-  machine.engine->state().save(writer, 0);
+  outcome.state = machine.engine->state();
+  outcome.state.save(writer, 0);
   outcome.cpu = writer.take();
   outcome.memory = machine.memory->hash();
   outcome.count = machine.clock.count().value;
   return outcome;
+}
+
+// Where the drives part: the first count at which they differ, and what differs.
+void report(Mode mode, u64 seed) {
+  for (u64 n = 1; n <= kInstructions; ++n) {
+    const Outcome before = execute(mode, seed, true, n - 1), stepped = execute(mode, seed, true, n),
+                  run = execute(mode, seed, false, n);
+    if (stepped.same(run)) continue;
+    const CpuState &b = before.state, &s = stepped.state, &r = run.state;
+    std::string text = "count " + std::to_string(n) + " before: rip " + hex(b.rip) + " cs " + hex(b.segment[CS].base) +
+                       " flags " + hex(b.rflags);
+    auto differ = [&](const std::string& what, u64 x, u64 y) {
+      if (x != y) text += "\n  " + what + ": stepped " + hex(x) + ", run " + hex(y);
+    };
+    differ("count", stepped.count, run.count);
+    differ("rip", s.rip, r.rip);
+    differ("rflags", s.rflags, r.rflags);
+    for (unsigned i = 0; i < 16; ++i) differ("gpr " + std::to_string(i), s.gpr[i], r.gpr[i]);
+    for (unsigned i = 0; i < 6; ++i)
+      differ("selector " + std::to_string(i), s.segment[i].selector, r.segment[i].selector);
+    differ("cr0", s.cr0, r.cr0);
+    differ("cr2", s.cr2, r.cr2);
+    differ("dr6", s.dr6, r.dr6);
+    differ("dr7", s.dr7, r.dr7);
+    differ("activity", static_cast<u64>(s.activity), static_cast<u64>(r.activity));
+    differ("pending debug", s.pending_debug, r.pending_debug);
+    differ("sti shadow", s.sti_shadow, r.sti_shadow);
+    differ("mov ss shadow", s.mov_ss_shadow, r.mov_ss_shadow);
+    if (stepped.memory != run.memory) text += "\n  memory";
+    ADD_FAILURE() << text;
+    return;
+  }
+  ADD_FAILURE() << "differs only at the end";
 }
 
 TEST(SystemFuzz, HostileTablesAndCode) {
@@ -273,9 +315,7 @@ TEST(SystemFuzz, HostileTablesAndCode) {
         continue;
       }
       const Outcome run = execute(mode, seed, false);
-      EXPECT_EQ(stepped.count, run.count);
-      EXPECT_EQ(stepped.cpu, run.cpu);
-      EXPECT_EQ(stepped.memory, run.memory);
+      if (!stepped.same(run)) report(mode, seed);
     }
   }
   RecordProperty("stuck", static_cast<int>(stuck));
