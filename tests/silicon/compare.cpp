@@ -46,14 +46,15 @@ Difference compare_faults(const Outcome& a, const Outcome& b, bool any_fault) {
 // SDM 1 8.3.10 bounds the error of the transcendentals to one unit in the last place of an exact result; both sides may
 // be off.
 bool close(const FxImage& a, const FxImage& b, unsigned i) {
-  const i32 exponents = (a.st[i].sign_exponent & 0x7fff) - (b.st[i].sign_exponent & 0x7fff);
   if ((a.st[i].sign_exponent ^ b.st[i].sign_exponent) & 0x8000) return false;
-  const i64 significands = static_cast<i64>(a.st[i].significand - b.st[i].significand);
-  constexpr i64 kUlps = 4;
-  if (exponents == 0) return significands >= -kUlps && significands <= kUlps;
-  // Neighbours across a power of two.
-  const u64 above = (exponents > 0 ? a : b).st[i].significand << 1, below = ~(exponents > 0 ? b : a).st[i].significand;
-  return (exponents == 1 || exponents == -1) && above <= kUlps && below <= kUlps;
+  // Counts the representable magnitudes, across powers of two and into the denormals.
+  auto position = [i](const FxImage& image) {
+    const i128 exponent = image.st[i].sign_exponent & 0x7fff;
+    return ((exponent == 0 ? 0 : exponent - 1) << 63) + static_cast<i128>(image.st[i].significand);
+  };
+  constexpr i128 kUlps = 4;
+  const i128 distance = position(a) - position(b);
+  return distance >= -kUlps && distance <= kUlps;
 }
 
 // RCPPS and RSQRTPS: 1.5 * 2^-12 (SDM 2B), on both sides.
