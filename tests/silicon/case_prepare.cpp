@@ -67,7 +67,7 @@ void CaseBuilder::prepare_string(const Instruction& instruction) {
     u8 run[64];
     std::fill(std::begin(run), std::end(run), static_cast<u8>(random_.next()));
     for (const Gpr reg : {RSI, RDI}) patch(down ? regs_.gpr[reg] - 56 : regs_.gpr[reg], run);
-    regs_.gpr[RAX] = 0x0101010101010101 * run[0];
+    regs_.gpr[RAX] = u64{0x0101010101010101} * run[0];
   }
 }
 
