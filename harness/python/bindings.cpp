@@ -161,8 +161,8 @@ py::dict to_dict(const Report& r) {
   return py::dict("exit"_a = r.exit, "debug_exit_code"_a = r.debug_exit_code, "instructions"_a = r.instructions,
                   "virtual_ns"_a = r.virtual_ns, "state_hash"_a = r.state_hash, "components"_a = components,
                   "wall_s"_a = r.wall_s, "mips"_a = r.mips, "peak_memory_bytes"_a = r.peak_memory_bytes,
-                  "engine"_a = r.engine, "image"_a = r.image, "memory_bytes"_a = r.memory_bytes, "seed"_a = r.seed,
-                  "unsupported"_a = unsupported);
+                  "touched_bytes"_a = r.touched_bytes, "engine"_a = r.engine, "image"_a = r.image,
+                  "memory_bytes"_a = r.memory_bytes, "seed"_a = r.seed, "unsupported"_a = unsupported);
 }
 
 }  // namespace

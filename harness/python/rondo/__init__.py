@@ -38,6 +38,7 @@ class Report:
     wall_s: float
     mips: float
     peak_memory_bytes: int  #: of this process
+    touched_bytes: int  #: of guest memory: pages that were ever written
     engine: str
     image: str
     memory_bytes: int
