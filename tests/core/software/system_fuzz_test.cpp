@@ -18,7 +18,8 @@ enum class Mode { real, protected16, protected32, v8086, compatibility, long64 }
 constexpr Mode kModes[] = {Mode::real,  Mode::protected16,   Mode::protected32,
                            Mode::v8086, Mode::compatibility, Mode::long64};
 
-constexpr u64 kGdt = 0x5000, kIdt = 0x6000, kTss = 0x8000, kLdt = 0x9000, kLowCode = 0xa000, kLowStack = 0xc000;
+constexpr u64 kGdt = 0x5000, kIdt = 0x6000, kTss = 0x8000, kLdt = 0x9000, kLowCode = 0xa000, kLowStack = 0xc000,
+              kDirectory = 0x10000, kPointers = 0x11000;
 
 class Generator {
  public:
@@ -167,6 +168,12 @@ CpuState state_for(Mode mode, Generator& random) {
     s.efer = 0;
     s.cr0 = real ? cr0::ET : cr0::PE | cr0::ET | cr0::NE;
     s.cr4 = random.one_in(2) ? cr4::DE : 0;
+    if (!real && random.one_in(2)) {
+      s.cr0 |= cr0::PG | (random.one_in(2) ? cr0::WP : 0);
+      const bool pae = random.one_in(2);
+      s.cr4 |= pae ? cr4::PAE : cr4::PSE;
+      s.cr3 = pae ? kPointers : kDirectory;
+    }
   } else if (random.one_in(2)) {
     s.cr4 |= cr4::FSGSBASE | cr4::DE;
   }
@@ -220,6 +227,12 @@ std::vector<u8> fill(TestMachine& machine, Mode mode, u64 seed) {
   words(kTss, 14, [&](unsigned i) {
     return i < 4 ? (kLowStack + 0x100 * i) | u64{random.selector()} << 32 : kLowStack + random.below(0x1000);
   });
+  // Identity maps for 32-bit and PAE paging: 4 MB pages, and the 2 MB pages that TestMachine has; now and then an entry
+  // is spoilt.
+  auto flaw = [&](u64 entry) { return random.one_in(200) ? entry ^ random.next() >> random.below(64) : entry; };
+  words(kDirectory, 512,
+        [&](unsigned i) { return flaw(u64{2 * i} << 22 | 0x87) | flaw(u64{2 * i + 1} << 22 | 0x87) << 32; });
+  words(kPointers, 4, [&](unsigned) { return flaw((TestMachine::kTables + 0x2000) | 1); });
   std::vector<u8> code;
   while (code.size() < 0x1000) random.instruction(code);
   machine.memory->write(GuestPhys{kLowCode}, code);
