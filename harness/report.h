@@ -19,6 +19,7 @@ struct Report {
   double wall_s = 0;
   double mips = 0;  // instructions of this run, not of the state it was resumed from, per microsecond of host time
   u64 peak_memory_bytes = 0;  // of the whole process
+  u64 touched_bytes = 0;      // of guest memory: pages that were ever written
   std::string engine = "software";
   std::string image;  // Board::image_kind()
   u64 memory_bytes = 0;
