@@ -192,28 +192,57 @@ void Mmu::set_bits(Vcpu& cpu, u8* entry, Entry bits) {
   if (memory_.marks(entry) & kPageHasCode) code_store(cpu, entry, sizeof value);
 }
 
-bool Mmu::walk4(Vcpu& cpu, Walk& w) {
-  u64 table = cpu.arch.cr3 & kAddressMask;
-  u8* path[4];
-  for (int level = 4; level >= 1; --level) {
-    const unsigned shift = 12 + 9 * static_cast<unsigned>(level - 1);
-    u8* host = memory_.host(GuestPhys{table + ((w.linear >> shift) & 511) * 8});
+// The three formats of tables, for one walk. kTop: the level at which it starts.
+struct LongModeTables {  // 4-level paging, SDM 3A 4.5
+  using Entry = u64;
+  static constexpr unsigned kTop = 4, kIndexBits = 9;
+  static bool maps_page(u64 entry, unsigned level, bool) { return level <= 3 && (entry & kPS); }
+  static u64 reserved(u64, unsigned level, bool leaf, bool nxe) {
+    u64 bits = kReservedHigh | (nxe ? 0 : kNX);
+    if (level == 4) bits |= kPS;
+    if (leaf && level > 1) bits |= low_mask(kPageShift + kIndexBits * (level - 1)) & ~low_mask(13);
+    return bits;
+  }
+  static u64 page(u64 entry, unsigned) { return entry & kAddressMask; }
+};
+struct PaeTables {  // below the PDPTEs, SDM 3A 4.4
+  using Entry = u64;
+  static constexpr unsigned kTop = 2, kIndexBits = 9;
+  static bool maps_page(u64 entry, unsigned, bool) { return entry & kPS; }
+  static u64 reserved(u64 entry, unsigned level, bool leaf, bool nxe) {
+    return LongModeTables::reserved(entry, level, leaf, nxe) | u64{0x7ff} << 52;
+  }
+  static u64 page(u64 entry, unsigned) { return entry & kAddressMask; }
+};
+struct ClassicTables {  // 32-bit paging, SDM 3A 4.3
+  using Entry = u32;
+  static constexpr unsigned kTop = 2, kIndexBits = 10;
+  static bool maps_page(u64 entry, unsigned, bool pse) { return pse && (entry & kPS); }
+  // PSE-36: bits 20:13 of a 4 MB entry are address bits 39:32; bit 21 is reserved (SDM 3A table 4-4).
+  static u64 reserved(u64, unsigned level, bool leaf, bool) { return leaf && level == 2 ? 1 << 21 : 0; }
+  static u64 page(u64 entry, unsigned level) { return level == 2 ? (entry & 0xffc00000) | (entry >> 13 & 0xff) << 32 : entry & 0xfffff000; }
+};
+
+template <class Tables>
+bool Mmu::walk(Vcpu& cpu, Walk& w, u64 table) {
+  using Entry = typename Tables::Entry;
+  u8* path[Tables::kTop];
+  for (unsigned level = Tables::kTop; level >= 1; --level) {
+    const unsigned shift = kPageShift + Tables::kIndexBits * (level - 1);
+    u8* host = memory_.host(GuestPhys{table + ((w.linear >> shift) & low_mask(Tables::kIndexBits)) * sizeof(Entry)});
     if (!host) return false;  // tables outside RAM read as not present
     path[level - 1] = host;
-    u64 entry;
-    std::memcpy(&entry, host, 8);
+    Entry entry;
+    std::memcpy(&entry, host, sizeof entry);
     if (!(entry & kP)) return false;
-    u64 reserved = kReservedHigh | (w.nxe ? 0 : kNX);
-    const bool leaf = level == 1 || ((entry & kPS) && level <= 3);
-    if (level == 4) reserved |= kPS;
-    if (leaf && level > 1) reserved |= low_mask(shift) & ~low_mask(13);
-    if (entry & reserved) {
+    const bool leaf = level == 1 || Tables::maps_page(entry, level, cpu.arch.cr4 & cr4::PSE);
+    if (entry & Tables::reserved(entry, level, leaf, w.nxe)) {
       w.error = pf::P | pf::RSVD;
       return false;
     }
     w.rw &= (entry & kRW) != 0;
     w.us &= (entry & kUS) != 0;
-    w.nx |= (entry & kNX) != 0;
+    if (sizeof(Entry) == 8) w.nx |= (entry & kNX) != 0;
     if (!leaf) {
       table = entry & kAddressMask;
       continue;
@@ -225,13 +254,12 @@ bool Mmu::walk4(Vcpu& cpu, Walk& w) {
       return false;
     }
     const u64 page_mask = low_mask(shift);
-    w.physical = (entry & kAddressMask & ~page_mask) | (w.linear & page_mask);
-    for (int n = 4; n >= level; --n) {
-      u8* used = path[n - 1];
-      set_bits<u64>(cpu, used, n == level && is_write ? kA | kD : kA);
-      // Entry 0 of a table at level n maps the linear address with the bits below those that select the table cleared.
-      const unsigned span = 12 + 9 * static_cast<unsigned>(n);
-      note_table(cpu, used, n == 4 ? 0 : w.linear & ~low_mask(span), static_cast<u8>(n), 8, w);
+    w.physical = (Tables::page(entry, level) & ~page_mask) | (w.linear & page_mask);
+    for (unsigned n = Tables::kTop; n >= level; --n) {
+      set_bits<Entry>(cpu, path[n - 1], static_cast<Entry>(n == level && is_write ? kA | kD : kA));
+      // Entry 0 of a table maps the linear address without the bits that select within the table.
+      const u64 base = n == 4 ? 0 : w.linear & ~low_mask(kPageShift + Tables::kIndexBits * n);
+      note_table(cpu, path[n - 1], base, static_cast<u8>(n), sizeof(Entry), w);
     }
     w.writable = may_write && (is_write || (entry & kD));
     return true;
@@ -239,98 +267,15 @@ bool Mmu::walk4(Vcpu& cpu, Walk& w) {
   return false;
 }
 
+// The four PDPTEs are read from memory at each walk, as AMD's processors do (SDM 3A 4.4.1 lets Intel's load them with CR3).
 bool Mmu::walk_pae(Vcpu& cpu, Walk& w) {
-  // The four PDPTEs are read from memory at each walk, as AMD's processors do (SDM 3A 4.4.1 lets Intel's load them with CR3).
   u8* pdpte_host = memory_.host(GuestPhys{(cpu.arch.cr3 & 0xffffffe0) + ((w.linear >> 30) & 3) * 8});
   if (!pdpte_host) return false;
   u64 pdpte;
   std::memcpy(&pdpte, pdpte_host, 8);
-  if (!(pdpte & kP)) return false;
-  u64 table = pdpte & kAddressMask;
-  u8* path[2];
-  for (int level = 2; level >= 1; --level) {
-    const unsigned shift = level == 2 ? 21 : 12;
-    u8* host = memory_.host(GuestPhys{table + ((w.linear >> shift) & 511) * 8});
-    if (!host) return false;
-    path[level - 1] = host;
-    u64 entry;
-    std::memcpy(&entry, host, 8);
-    if (!(entry & kP)) return false;
-    const bool leaf = level == 1 || (entry & kPS);
-    u64 reserved = kReservedHigh | (w.nxe ? 0 : kNX) | (u64{0x7ff} << 52);
-    if (leaf && level == 2) reserved |= low_mask(21) & ~low_mask(13);
-    if (entry & reserved) {
-      w.error = pf::P | pf::RSVD;
-      return false;
-    }
-    w.rw &= (entry & kRW) != 0;
-    w.us &= (entry & kUS) != 0;
-    w.nx |= (entry & kNX) != 0;
-    if (!leaf) {
-      table = entry & kAddressMask;
-      continue;
-    }
-    const bool is_write = w.access == Access::write;
-    const bool may_write = w.may_write();
-    if (!w.permits(may_write)) {
-      w.error = pf::P;
-      return false;
-    }
-    const u64 page_mask = low_mask(shift);
-    w.physical = (entry & kAddressMask & ~page_mask) | (w.linear & page_mask);
-    note_table(cpu, pdpte_host, 0, 3, 8, w);
-    for (int n = 2; n >= level; --n) {
-      set_bits<u64>(cpu, path[n - 1], n == level && is_write ? kA | kD : kA);
-      note_table(cpu, path[n - 1], w.linear & ~low_mask(12 + 9 * static_cast<unsigned>(n)), static_cast<u8>(n), 8, w);
-    }
-    w.writable = may_write && (is_write || (entry & kD));
-    return true;
-  }
-  return false;
-}
-
-bool Mmu::walk2(Vcpu& cpu, Walk& w) {
-  u64 table = cpu.arch.cr3 & 0xfffff000;
-  u8* path[2];
-  for (int level = 2; level >= 1; --level) {
-    const unsigned shift = level == 2 ? 22 : 12;
-    u8* host = memory_.host(GuestPhys{table + ((w.linear >> shift) & 1023) * 4});
-    if (!host) return false;
-    path[level - 1] = host;
-    u32 entry;
-    std::memcpy(&entry, host, 4);
-    if (!(entry & kP)) return false;
-    const bool leaf = level == 1 || ((entry & kPS) && (cpu.arch.cr4 & cr4::PSE));
-    // PSE-36: bits 20:13 of a 4 MB entry are address bits 39:32; bit 21 is reserved (SDM 3A table 4-4).
-    if (leaf && level == 2 && (entry & (1 << 21))) {
-      w.error = pf::P | pf::RSVD;
-      return false;
-    }
-    w.rw &= (entry & kRW) != 0;
-    w.us &= (entry & kUS) != 0;
-    if (!leaf) {
-      table = entry & 0xfffff000;
-      continue;
-    }
-    const bool is_write = w.access == Access::write;
-    const bool may_write = w.may_write();
-    if (!w.permits(may_write)) {
-      w.error = pf::P;
-      return false;
-    }
-    if (level == 2) {
-      w.physical = (entry & 0xffc00000) | static_cast<u64>(entry >> 13 & 0xff) << 32 | (w.linear & low_mask(22));
-    } else {
-      w.physical = (entry & 0xfffff000) | (w.linear & kPageMask);
-    }
-    for (int n = 2; n >= level; --n) {
-      set_bits<u32>(cpu, path[n - 1], static_cast<u32>(n == level && is_write ? kA | kD : kA));
-      note_table(cpu, path[n - 1], n == 2 ? 0 : w.linear & ~low_mask(22), static_cast<u8>(n), 4, w);
-    }
-    w.writable = may_write && (is_write || (entry & kD));
-    return true;
-  }
-  return false;
+  if (!(pdpte & kP) || !walk<PaeTables>(cpu, w, pdpte & kAddressMask)) return false;
+  note_table(cpu, pdpte_host, 0, 3, 8, w);
+  return true;
 }
 
 bool Mmu::translate(Vcpu& cpu, u64 linear, Access access, Rights rights, Translation& out, Fault& fault) {
@@ -353,7 +298,9 @@ bool Mmu::translate(Vcpu& cpu, u64 linear, Access access, Rights rights, Transla
          .nxe = nxe,
          .smep = (a.cr4 & cr4::SMEP) != 0,
          .smap = (a.cr4 & cr4::SMAP) != 0};
-  const bool ok = long_mode ? walk4(cpu, w) : (a.cr4 & cr4::PAE) ? walk_pae(cpu, w) : walk2(cpu, w);
+  const bool ok = long_mode              ? walk<LongModeTables>(cpu, w, a.cr3 & kAddressMask)
+                  : (a.cr4 & cr4::PAE) ? walk_pae(cpu, w)
+                                       : walk<ClassicTables>(cpu, w, a.cr3 & 0xfffff000);
   if (ok) {
     out = {w.physical, w.writable};
     return true;

@@ -104,9 +104,9 @@ class Mmu {
   void drop_range(u64 base, u64 length);
   void remap_code(Vcpu& cpu, const bool (&remap)[2]);
   void drop_derived(Vcpu& cpu, const TableInfo& info);
-  bool walk4(Vcpu& cpu, Walk& walk);
+  template <class Tables>
+  bool walk(Vcpu& cpu, Walk& walk, u64 table);
   bool walk_pae(Vcpu& cpu, Walk& walk);
-  bool walk2(Vcpu& cpu, Walk& walk);
   template <class Entry>
   void set_bits(Vcpu& cpu, u8* entry, Entry bits);
 
