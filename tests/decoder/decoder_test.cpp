@@ -162,7 +162,7 @@ TEST(Decoder, FormsThatMcRejects) {
   EXPECT_EQ(decode_ok({0xde, 0xd1}).operation, Operation::FCOMP);
   EXPECT_EQ(decode_ok({0xdf, 0xc9}).operation, Operation::FXCH);
   EXPECT_EQ(decode_ok({0xdf, 0xd1}).operation, Operation::FSTP);
-  EXPECT_EQ(decode_ok({0xdb, 0xe4}).operation, Operation::FNOP);
+  EXPECT_EQ(decode_ok({0xdb, 0xe4}).operation, Operation::NOP);  // FNSETPM does nothing, and does not wait for the FPU either
   EXPECT_EQ(decode_ok({0x62, 0x00}, CodeMode::bits32).operation, Operation::BOUND);
   EXPECT_EQ(decode_ok({0xd6}, CodeMode::bits16).operation, Operation::SALC);
 }
