@@ -6,18 +6,17 @@
 
 namespace rondo::silicon {
 
-Failure check(NativeRunner& native, EngineRunner& engine, const Scenario& scenario, bool profile_host) {
-  Batch& batch = native.batch();
+Failure check(Reference& reference, EngineRunner& engine, const Scenario& scenario, bool profile_host) {
+  Batch& batch = reference.batch();
   batch.case_count = 1;
   batch.data = scenario.data;
   batch.code = scenario.code;
   batch.cases[0] = scenario.test;
-  native.run();
+  reference.run();
   Failure failure;
   failure.silicon = batch.outcomes[0];
   if (!failure.silicon.ran) return failure;
-  u64 left_out = 0;
-  const Tolerance tolerance = tolerance_of(scenario.test, scenario.code, profile_host, left_out);
+  const Tolerance tolerance = tolerance_for(reference, scenario, profile_host);
   engine.load(scenario.data, scenario.code);
   for (const Drive drive : {Drive::step, Drive::run}) {
     Outcome outcome;
@@ -33,8 +32,8 @@ namespace {
 
 class Minimiser {
  public:
-  Minimiser(NativeRunner& native, EngineRunner& engine, Scenario& scenario, Failure& failure, bool profile_host)
-      : native_(native), engine_(engine), best_(scenario), failure_(failure), profile_host_(profile_host) {}
+  Minimiser(Reference& reference, EngineRunner& engine, Scenario& scenario, Failure& failure, bool profile_host)
+      : reference_(reference), engine_(engine), best_(scenario), failure_(failure), profile_host_(profile_host) {}
 
   void run() {
     fold_patches();
@@ -50,7 +49,7 @@ class Minimiser {
   bool attempt(Change change) {
     const auto candidate = std::make_unique<Scenario>(best_);
     change(*candidate);
-    const Failure result = check(native_, engine_, *candidate, profile_host_);
+    const Failure result = check(reference_, engine_, *candidate, profile_host_);
     if (result.difference.kind != failure_.difference.kind || result.drive != failure_.drive) return false;
     best_ = *candidate;
     failure_ = result;
@@ -135,7 +134,7 @@ class Minimiser {
     attempt([](Scenario& s) { s.test.initial.fx.valid = 0; });
   }
 
-  NativeRunner& native_;
+  Reference& reference_;
   EngineRunner& engine_;
   Scenario& best_;
   Failure& failure_;
@@ -144,12 +143,12 @@ class Minimiser {
 
 }  // namespace
 
-void minimise(NativeRunner& native, EngineRunner& engine, Scenario& scenario, Failure& failure, bool profile_host) {
+void minimise(Reference& reference, EngineRunner& engine, Scenario& scenario, Failure& failure, bool profile_host) {
   // The first check also replaces an outcome taken from a batch by one of the scenario alone.
-  const Failure again = check(native, engine, scenario, profile_host);
+  const Failure again = check(reference, engine, scenario, profile_host);
   if (again.difference.kind != failure.difference.kind) return;
   failure = again;
-  Minimiser(native, engine, scenario, failure, profile_host).run();
+  Minimiser(reference, engine, scenario, failure, profile_host).run();
 }
 
 }  // namespace rondo::silicon

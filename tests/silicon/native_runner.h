@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/base/result.h"
-#include "tests/silicon/test_case.h"
+#include "tests/silicon/reference.h"
 
 namespace rondo::silicon {
 
@@ -19,19 +19,20 @@ struct HostCpu {
   std::string describe() const;
 };
 
-class NativeRunner {
+class NativeRunner final : public Reference {
  public:
   // Fails on hosts that are not x86-64 Linux, and where the fixed addresses are taken.
   static Result<std::unique_ptr<NativeRunner>> create();
-  ~NativeRunner();
+  ~NativeRunner() override;
   NativeRunner(const NativeRunner&) = delete;
   NativeRunner& operator=(const NativeRunner&) = delete;
 
   // Shared with the child. Fill data, code, cases and case_count, then run().
-  Batch& batch() { return *batch_; }
+  Batch& batch() override { return *batch_; }
   // Fills outcomes. A case that kills or hangs the child leaves Outcome::ran at 0; the rest still runs.
-  void run();
-  u64 lost_cases() const { return lost_; }
+  void run() override;
+  u64 lost_cases() const override { return lost_; }
+  std::string describe() const override { return host_cpu().describe(); }
 
   static HostCpu host_cpu();
 

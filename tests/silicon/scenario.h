@@ -6,7 +6,7 @@
 
 #include "tests/silicon/compare.h"
 #include "tests/silicon/engine_runner.h"
-#include "tests/silicon/test_case.h"
+#include "tests/silicon/reference.h"
 
 namespace rondo::silicon {
 
@@ -28,5 +28,9 @@ bool profile_applies(const std::string& vendor, unsigned family);
 
 // What may differ in this case. `left_out` counts undefined flag bits that are not compared.
 Tolerance tolerance_of(const TestCase& test, const CodeImage& code, bool profile_host, u64& left_out);
+inline Tolerance tolerance_for(const Reference& reference, const Scenario& scenario, bool profile_host) {
+  u64 left_out = 0;
+  return reference.exact() ? Tolerance{} : tolerance_of(scenario.test, scenario.code, profile_host, left_out);
+}
 
 }  // namespace rondo::silicon

@@ -33,6 +33,7 @@ struct Options {
   std::string failures;
   std::string capture;
   bool slow = false;
+  bool stepped = false;
 };
 
 struct Totals {
@@ -84,7 +85,7 @@ void print_failures(std::FILE* const* files, unsigned workers, std::FILE* out) {
 nlohmann::ordered_json summary(const Options& options, const Forms& forms, const HostCpu& host, const Totals& t,
                                unsigned broken, double seconds) {
   nlohmann::ordered_json j;
-  j["host"] = host.describe();
+  j["compared_with"] = options.stepped ? "the stepped engine" : host.describe();
   j["seed"] = options.seed;
   j["cases"] = t.cases;
   j["instructions"] = t.instructions;
@@ -105,7 +106,7 @@ nlohmann::ordered_json summary(const Options& options, const Forms& forms, const
 
 int compare_all(const Options& options) {
   const HostCpu host = NativeRunner::host_cpu();
-  if (host.family == 0) {
+  if (host.family == 0 && !options.stepped) {
     fmt::print("skipped: {} cases, because the host is not x86-64 Linux\n", options.cases);
     return kSkipped;
   }
@@ -128,7 +129,8 @@ int compare_all(const Options& options) {
     if (child < 0) return 1;
     if (child == 0) {
       WorkerPlan plan{.cases = options.cases, .seed = options.seed, .workers = options.jobs, .index = i};
-      plan.profile_host = profile_applies(host.vendor, host.family);
+      plan.stepped_reference = options.stepped;
+      plan.profile_host = options.stepped || profile_applies(host.vendor, host.family);
       _exit(run_worker(plan, forms, progress[i], failures[i]) ? 0 : 1);
     }
   }
@@ -199,6 +201,7 @@ int main(int argc, char** argv) {
   app.add_option("--failures", options.failures, "write minimised failures to this file");
   app.add_option("--capture", options.capture,
                  "print the cases of this file (tests/silicon/cases) with what this host's processor does");
+  app.add_flag("--stepped", options.stepped, "compare with the engine's own single steps instead of the processor");
   app.add_flag("--slow", options.slow, "skip unless RONDO_SLOW_TESTS is 1 (scripts/test --all)");
   try {
     app.parse(argc, argv);

@@ -7,6 +7,7 @@
 #include "tests/silicon/case_file.h"
 #include "tests/silicon/generator.h"
 #include "tests/silicon/minimise.h"
+#include "tests/silicon/native_runner.h"
 
 namespace rondo::silicon {
 namespace {
@@ -19,21 +20,21 @@ struct Suspect {
 class Worker {
  public:
   Worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& progress, std::FILE* failures,
-         NativeRunner& native)
+         Reference& reference)
       : plan_(plan),
         progress_(progress),
         failures_(failures),
-        native_(native),
+        reference_(reference),
         generator_(forms, plan.seed, plan.profile_host) {}
 
   void run() {
     const u64 batches = (plan_.cases + kBatchCases - 1) / kBatchCases;
     for (u64 number = plan_.index; number < batches; number += plan_.workers) {
       const u64 rest = plan_.cases - number * kBatchCases;
-      generator_.make_batch(native_.batch(), number, static_cast<unsigned>(std::min<u64>(rest, kBatchCases)));
-      native_.run();
+      generator_.make_batch(reference_.batch(), number, static_cast<unsigned>(std::min<u64>(rest, kBatchCases)));
+      reference_.run();
       check_batch();
-      progress_.lost = native_.lost_cases();
+      progress_.lost = reference_.lost_cases();
       for (Suspect& suspect : suspects_) report(suspect);
       suspects_.clear();
     }
@@ -41,7 +42,7 @@ class Worker {
 
  private:
   void check_batch() {
-    const Batch& batch = native_.batch();
+    const Batch& batch = reference_.batch();
     engine_.load(batch.data, batch.code);
     for (u32 i = 0; i < batch.case_count; ++i) {
       const TestCase& test = batch.cases[i];
@@ -56,7 +57,8 @@ class Worker {
       }
       if (silicon.vector != kNoFault) ++progress_.faults;
       u64 left_out = 0;
-      const Tolerance tolerance = tolerance_of(test, batch.code, plan_.profile_host, left_out);
+      const Tolerance tolerance =
+          reference_.exact() ? Tolerance{} : tolerance_of(test, batch.code, plan_.profile_host, left_out);
       progress_.flags_left_out += left_out;
       if (tolerance.approximate) ++progress_.approximate;
       for (const Drive drive : {Drive::step, Drive::run}) {
@@ -81,7 +83,7 @@ class Worker {
   }
 
   void report(Suspect& suspect) {
-    minimise(native_, engine_, *suspect.scenario, suspect.failure, plan_.profile_host);
+    minimise(reference_, engine_, *suspect.scenario, suspect.failure, plan_.profile_host);
     const Scenario& scenario = *suspect.scenario;
     const std::string names = operation_names(scenario.test, scenario.code);
     const std::string title = names + ": " + suspect.failure.difference.kind;
@@ -89,11 +91,10 @@ class Worker {
     ++progress_.kinds;
     StoredCase stored;
     stored.title = title;
-    stored.host = NativeRunner::host_cpu().describe();
+    stored.host = reference_.describe();
     stored.scenario = scenario;
     stored.expected = suspect.failure.silicon;
-    u64 left_out = 0;
-    stored.tolerance = tolerance_of(scenario.test, scenario.code, plan_.profile_host, left_out);
+    stored.tolerance = tolerance_for(reference_, scenario, plan_.profile_host);
     std::ostringstream text;
     text << "# " << (suspect.failure.drive == Drive::step ? "step: " : "run: ") << suspect.failure.difference.detail
          << "\n";
@@ -105,7 +106,7 @@ class Worker {
   const WorkerPlan& plan_;
   WorkerProgress& progress_;
   std::FILE* failures_;
-  NativeRunner& native_;
+  Reference& reference_;
   Generator generator_;
   EngineRunner engine_;
   Outcome engine_outcome_;
@@ -117,6 +118,10 @@ class Worker {
 }  // namespace
 
 bool run_worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& progress, std::FILE* failures) {
+  if (plan.stepped_reference) {
+    Worker(plan, forms, progress, failures, *make_stepped_reference()).run();
+    return true;
+  }
   auto native = NativeRunner::create();
   if (!native) {
     std::fprintf(stderr, "%s\n", native.error().message.c_str());

@@ -16,6 +16,7 @@ struct WorkerPlan {
   unsigned index = 0;
   unsigned most_failures = 100;  // kinds of failure that are minimised
   bool profile_host = false;
+  bool stepped_reference = false;  // instead of the processor
 };
 
 // In shared memory, written by the worker, read while it runs.
