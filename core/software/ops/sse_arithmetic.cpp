@@ -19,8 +19,9 @@ namespace {
 
 // --- Scalar: the low lane; the rest of the destination stays.
 
+// The soft paths are never inlined: their Context on the stack would keep the handlers from ending in sibling calls.
 template <class F, class O>
-bool scalar_soft(Vcpu& cpu, const Op* op, typename F::Bits b) {
+[[gnu::noinline]] bool scalar_soft(Vcpu& cpu, const Op* op, typename F::Bits b) {
   fp::Context context = fp::sse_context(cpu.arch.mxcsr);
   Xmm& dst = cpu.arch.xmm[op->dst];
   const auto result = O::template soft<F>(get_lane<typename F::Bits>(dst, 0), b, context);
@@ -88,7 +89,7 @@ template <class F>
 using FpLanes = Lanes<typename F::Bits, Xmm>;
 
 template <class F, class P>
-bool packed_soft(Vcpu& cpu, const Op* op, const u8* source_bytes) {
+[[gnu::noinline]] bool packed_soft(Vcpu& cpu, const Op* op, const u8* source_bytes) {
   using Bits = typename F::Bits;
   const u32 mxcsr = cpu.arch.mxcsr;
   fp::Context context = fp::sse_context(mxcsr);

@@ -24,8 +24,9 @@ void set_compare_flags(Vcpu& cpu, fp::Ordering ordering) {
   }
 }
 
+// The soft paths are never inlined: their Context on the stack would keep the handlers from ending in sibling calls.
 template <class F, fp::NanCompare nans>
-bool compare_soft(Vcpu& cpu, typename F::Bits a, typename F::Bits b) {
+[[gnu::noinline]] bool compare_soft(Vcpu& cpu, typename F::Bits a, typename F::Bits b) {
   fp::Context context = fp::sse_context(cpu.arch.mxcsr);
   const fp::Ordering ordering = fp::compare<F>(a, b, nans, context);
   if (!accept_flags(cpu, context)) return false;
@@ -145,7 +146,7 @@ u32 at_twelve_bits(u32 bits) {
 }
 
 struct Reciprocal {
-  static u32 apply(u32 value) {
+  [[gnu::noinline]] static u32 apply(u32 value) {
     fp::Context context;
     context.daz = context.ftz = true;
     if (fp::unpack<Binary32>(value).is_nan()) return fp::quiet_nan<Binary32>(fp::unpack<Binary32>(value));
@@ -155,7 +156,7 @@ struct Reciprocal {
   }
 };
 struct ReciprocalSqrt {
-  static u32 apply(u32 value) {
+  [[gnu::noinline]] static u32 apply(u32 value) {
     fp::Context context;
     context.daz = context.ftz = true;
     const fp::Unpacked x = fp::unpack<Binary32>(value, true);
