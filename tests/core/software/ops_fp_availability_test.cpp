@@ -179,5 +179,25 @@ TEST(Fxsave, CompatibilityMode) {
   EXPECT_EQ(m.vector_of(s, kFxsave), kGP);
 }
 
+// Handlers whose soft paths keep state on the host's stack must still leave it when they go on to the next one.
+TEST(FpHandlers, SoftPathsNeedNoStack) {
+  TestMachine m;
+  // l: ucomisd xmm0, xmm1; comisd xmm0, [rbx]; addsd xmm2, xmm1; mulps xmm3, [rbx]; rcpps xmm4, xmm1; rsqrtss xmm4,
+  // xmm1;
+  //    cvtsi2ss xmm5, rax; cvttsd2si eax, xmm1; cvtsd2ss xmm5, xmm1; movups xmm6, [rbx+1]; paddb mm0, [rbx]; fld1; fstp
+  //    st0; jmp l
+  m.load({0x66, 0x0f, 0x2e, 0xc1, 0x66, 0x0f, 0x2f, 0x03, 0xf2, 0x0f, 0x58, 0xd1, 0x0f, 0x59, 0x1b, 0x0f,
+          0x53, 0xe1, 0xf3, 0x0f, 0x52, 0xe1, 0xf3, 0x48, 0x0f, 0x2a, 0xe8, 0xf2, 0x0f, 0x2c, 0xc1, 0xf2,
+          0x0f, 0x5a, 0xe9, 0x0f, 0x10, 0x73, 0x01, 0x0f, 0xfc, 0x03, 0xd9, 0xe8, 0xdd, 0xd8, 0xeb, 0xd0});
+  CpuState s = TestMachine::long_mode(3);
+  s.gpr[RBX] = TestMachine::kData;
+  s.xmm[1].lane = {0x7ff4000000000001, 0x7fa000007fa00000};  // NaNs
+  m.engine->set_state(s);
+  constexpr u64 kInstructions = 3'000'000;  // at 16 bytes each: more than any stack
+  m.run(kInstructions);
+  EXPECT_EQ(m.clock.count().value, kInstructions);
+  EXPECT_EQ(m.engine->state().rip >= TestMachine::kCode && m.engine->state().rip < TestMachine::kCode + 0x40, true);
+}
+
 }  // namespace
 }  // namespace rondo::testing
