@@ -4,8 +4,9 @@
 //   static constexpr bool kWrites;                    false: flags only (CMP, TEST)
 //   template <class T> static T apply(Vcpu&, T a, T b);   sets the flags, returns the new destination
 //
-// Each memory form exists three times: for base + displacement, for any flat address, and a slow one that does everything. The fast ones have no stack
-// frame: they end in a sibling call either to the next handler or to the slow one.
+// Each memory form exists three times: for base + displacement, for any flat address, and a slow one that does
+// everything. The fast ones have no stack frame: they end in a sibling call either to the next handler or to the slow
+// one.
 #pragma once
 
 #include <optional>
@@ -75,7 +76,8 @@ template <class T, class F, class Address>
 const Op* binary_rm(Vcpu& cpu, const Op* op) {
   const u64 linear = Address::linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]] return binary_rm_slow<T, F>(cpu, op);
+  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]]
+    return binary_rm_slow<T, F>(cpu, op);
   const T r = F::template apply<T>(cpu, cpu.reg<T>(op->dst), host_load<T>(host_of(entry, linear)));
   if constexpr (F::kWrites) cpu.set_reg<T>(op->dst, r);
   return next(cpu, op);
@@ -84,11 +86,15 @@ const Op* binary_rm(Vcpu& cpu, const Op* op) {
 // The second operand of a memory form.
 struct RegisterSource {
   template <class T>
-  [[gnu::always_inline]] static T get(const Vcpu& cpu, const Op* op) { return cpu.reg<T>(op->src); }
+  [[gnu::always_inline]] static T get(const Vcpu& cpu, const Op* op) {
+    return cpu.reg<T>(op->src);
+  }
 };
 struct ImmediateSource {
   template <class T>
-  [[gnu::always_inline]] static T get(const Vcpu&, const Op* op) { return static_cast<T>(op->imm); }
+  [[gnu::always_inline]] static T get(const Vcpu&, const Op* op) {
+    return static_cast<T>(op->imm);
+  }
 };
 
 template <class T, class F, class Source>
@@ -121,7 +127,8 @@ const Op* binary_m(Vcpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
-// Instructions that only read their r/m operand (IMUL, BSF, CMOVcc, ...): F::apply<T>(cpu, op, value) does the rest. It cannot fault.
+// Instructions that only read their r/m operand (IMUL, BSF, CMOVcc, ...): F::apply<T>(cpu, op, value) does the rest. It
+// cannot fault.
 template <class T, class F>
 const Op* source_r(Vcpu& cpu, const Op* op) {
   F::template apply<T>(cpu, op, cpu.reg<T>(op->src));
@@ -140,7 +147,8 @@ template <class T, class F>
 const Op* source_m(Vcpu& cpu, const Op* op) {
   const u64 linear = flat_linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]] return source_m_slow<T, F>(cpu, op);
+  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]]
+    return source_m_slow<T, F>(cpu, op);
   F::template apply<T>(cpu, op, host_load<T>(host_of(entry, linear)));
   return next(cpu, op);
 }
@@ -158,10 +166,14 @@ Handler lower_source(unsigned bytes, const Operand& operand, Op& op) {
   const bool memory = is_memory(operand);
   if (!memory) op.src = slot_of(operand);
   switch (bytes) {
-    case 2: return source_handler<u16, F>(memory, op);
-    case 4: return source_handler<u32, F>(memory, op);
-    case 8: return source_handler<u64, F>(memory, op);
-    default: return nullptr;
+    case 2:
+      return source_handler<u16, F>(memory, op);
+    case 4:
+      return source_handler<u32, F>(memory, op);
+    case 8:
+      return source_handler<u64, F>(memory, op);
+    default:
+      return nullptr;
   }
 }
 
@@ -172,9 +184,12 @@ inline AddressForm address_form(const Op& op) {
 }
 inline Handler by_address(const Op& op, Handler simple, Handler flat, Handler checked) {
   switch (address_form(op)) {
-    case AddressForm::simple: return simple;
-    case AddressForm::flat: return flat;
-    case AddressForm::checked: return checked;
+    case AddressForm::simple:
+      return simple;
+    case AddressForm::flat:
+      return flat;
+    case AddressForm::checked:
+      return checked;
   }
   return nullptr;
 }
@@ -205,13 +220,15 @@ inline std::optional<Form> two_operand_form(const Instruction& instruction, Op& 
 template <class T, class F>
 Handler binary_handler(Form form, const Op& op) {
   switch (form) {
-    case Form::rr: return &binary_rr<T, F>;
-    case Form::ri: return &binary_ri<T, F>;
+    case Form::rr:
+      return &binary_rr<T, F>;
+    case Form::ri:
+      return &binary_ri<T, F>;
     case Form::rm:
       return by_address(op, &binary_rm<T, F, SimpleAddress>, &binary_rm<T, F, FlatAddress>, &binary_rm_slow<T, F>);
     case Form::mr:
-      return by_address(op, &binary_m<T, F, RegisterSource, SimpleAddress>, &binary_m<T, F, RegisterSource, FlatAddress>,
-                        &binary_m_slow<T, F, RegisterSource>);
+      return by_address(op, &binary_m<T, F, RegisterSource, SimpleAddress>,
+                        &binary_m<T, F, RegisterSource, FlatAddress>, &binary_m_slow<T, F, RegisterSource>);
     case Form::mi:
       return by_address(op, &binary_m<T, F, ImmediateSource, SimpleAddress>,
                         &binary_m<T, F, ImmediateSource, FlatAddress>, &binary_m_slow<T, F, ImmediateSource>);
@@ -238,11 +255,16 @@ Handler lower_binary(const Instruction& instruction, Op& op) {
   const std::optional<Form> form = two_operand_form(instruction, op);
   if (!form) return nullptr;
   switch (instruction.operand_bytes) {
-    case 1: return binary_handler<u8, F>(*form, op);
-    case 2: return binary_handler<u16, F>(*form, op);
-    case 4: return binary_handler<u32, F>(*form, op);
-    case 8: return binary_handler<u64, F>(*form, op);
-    default: return nullptr;
+    case 1:
+      return binary_handler<u8, F>(*form, op);
+    case 2:
+      return binary_handler<u16, F>(*form, op);
+    case 4:
+      return binary_handler<u32, F>(*form, op);
+    case 8:
+      return binary_handler<u64, F>(*form, op);
+    default:
+      return nullptr;
   }
 }
 

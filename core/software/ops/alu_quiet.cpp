@@ -9,48 +9,68 @@ namespace {
 struct QuietAdd {
   static constexpr bool kWrites = true;
   template <class T>
-  static T apply(Vcpu&, T a, T b) { return static_cast<T>(a + b); }
+  static T apply(Vcpu&, T a, T b) {
+    return static_cast<T>(a + b);
+  }
 };
 struct QuietSub {
   static constexpr bool kWrites = true;
   template <class T>
-  static T apply(Vcpu&, T a, T b) { return static_cast<T>(a - b); }
+  static T apply(Vcpu&, T a, T b) {
+    return static_cast<T>(a - b);
+  }
 };
 struct QuietAnd {
   static constexpr bool kWrites = true;
   template <class T>
-  static T apply(Vcpu&, T a, T b) { return static_cast<T>(a & b); }
+  static T apply(Vcpu&, T a, T b) {
+    return static_cast<T>(a & b);
+  }
 };
 struct QuietOr {
   static constexpr bool kWrites = true;
   template <class T>
-  static T apply(Vcpu&, T a, T b) { return static_cast<T>(a | b); }
+  static T apply(Vcpu&, T a, T b) {
+    return static_cast<T>(a | b);
+  }
 };
 struct QuietXor {
   static constexpr bool kWrites = true;
   template <class T>
-  static T apply(Vcpu&, T a, T b) { return static_cast<T>(a ^ b); }
+  static T apply(Vcpu&, T a, T b) {
+    return static_cast<T>(a ^ b);
+  }
 };
 struct QuietInc {
   template <class T>
-  static T apply(Vcpu&, T a, const Op*) { return static_cast<T>(a + 1); }
+  static T apply(Vcpu&, T a, const Op*) {
+    return static_cast<T>(a + 1);
+  }
 };
 struct QuietDec {
   template <class T>
-  static T apply(Vcpu&, T a, const Op*) { return static_cast<T>(a - 1); }
+  static T apply(Vcpu&, T a, const Op*) {
+    return static_cast<T>(a - 1);
+  }
 };
 struct QuietNeg {
   template <class T>
-  static T apply(Vcpu&, T a, const Op*) { return static_cast<T>(T{0} - a); }
+  static T apply(Vcpu&, T a, const Op*) {
+    return static_cast<T>(T{0} - a);
+  }
 };
 // Counts are masked and not zero (shift_forms.h).
 struct QuietShl {
   template <class T>
-  static T apply(Vcpu&, T a, const Op* op) { return static_cast<T>(a << (op->imm & (8 * sizeof(T) - 1))); }
+  static T apply(Vcpu&, T a, const Op* op) {
+    return static_cast<T>(a << (op->imm & (8 * sizeof(T) - 1)));
+  }
 };
 struct QuietShr {
   template <class T>
-  static T apply(Vcpu&, T a, const Op* op) { return static_cast<T>(a >> (op->imm & (8 * sizeof(T) - 1))); }
+  static T apply(Vcpu&, T a, const Op* op) {
+    return static_cast<T>(a >> (op->imm & (8 * sizeof(T) - 1)));
+  }
 };
 struct QuietSar {
   template <class T>
@@ -85,9 +105,9 @@ Handler quiet_imul(const Instruction& i) {
 }
 
 enum class Effect : u8 {
-  stops,        // reads flags, or may fault or leave the block
-  passes,       // neither; may change some flags
-  overwrites    // neither, and sets all six flags
+  stops,      // reads flags, or may fault or leave the block
+  passes,     // neither; may change some flags
+  overwrites  // neither, and sets all six flags
 };
 
 struct Role {
@@ -120,16 +140,25 @@ Role role_of(const Instruction& i, const Op& op) {
     case Operation::ROL:
     case Operation::ROR:
       return {Effect::passes};
-    case Operation::ADD: return {Effect::overwrites, quiet_binary<QuietAdd>(i)};
-    case Operation::SUB: return {Effect::overwrites, quiet_binary<QuietSub>(i)};
-    case Operation::AND: return {Effect::overwrites, quiet_binary<QuietAnd>(i)};
-    case Operation::OR: return {Effect::overwrites, quiet_binary<QuietOr>(i)};
-    case Operation::XOR: return {Effect::overwrites, quiet_binary<QuietXor>(i)};
+    case Operation::ADD:
+      return {Effect::overwrites, quiet_binary<QuietAdd>(i)};
+    case Operation::SUB:
+      return {Effect::overwrites, quiet_binary<QuietSub>(i)};
+    case Operation::AND:
+      return {Effect::overwrites, quiet_binary<QuietAnd>(i)};
+    case Operation::OR:
+      return {Effect::overwrites, quiet_binary<QuietOr>(i)};
+    case Operation::XOR:
+      return {Effect::overwrites, quiet_binary<QuietXor>(i)};
     case Operation::CMP:
-    case Operation::TEST: return {Effect::overwrites, &nothing};
-    case Operation::NEG: return {Effect::overwrites, quiet_unary<QuietNeg>(i)};
-    case Operation::INC: return {Effect::passes, quiet_unary<QuietInc>(i)};
-    case Operation::DEC: return {Effect::passes, quiet_unary<QuietDec>(i)};
+    case Operation::TEST:
+      return {Effect::overwrites, &nothing};
+    case Operation::NEG:
+      return {Effect::overwrites, quiet_unary<QuietNeg>(i)};
+    case Operation::INC:
+      return {Effect::passes, quiet_unary<QuietInc>(i)};
+    case Operation::DEC:
+      return {Effect::passes, quiet_unary<QuietDec>(i)};
     case Operation::SHL:
       if (!by_immediate || op.imm == 0) return {Effect::passes};
       return {Effect::overwrites, quiet_unary<QuietShl>(i)};

@@ -40,7 +40,9 @@ struct Neg {
 
 struct Not {
   template <class T>
-  [[gnu::always_inline]] static T apply(Vcpu&, T a, const Op*) { return static_cast<T>(~a); }
+  [[gnu::always_inline]] static T apply(Vcpu&, T a, const Op*) {
+    return static_cast<T>(~a);
+  }
 };
 
 }  // namespace

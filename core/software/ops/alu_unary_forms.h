@@ -1,4 +1,5 @@
-// One-operand integer instructions: f(r/m). F is as in alu_forms.h with `apply(Vcpu&, T a, const Op*)`: the Op brings an immediate count..
+// One-operand integer instructions: f(r/m). F is as in alu_forms.h with `apply(Vcpu&, T a, const Op*)`: the Op brings
+// an immediate count..
 #pragma once
 
 #include "core/software/ops/alu_forms.h"
@@ -28,7 +29,8 @@ template <class T, class F>
 const Op* unary_m(Vcpu& cpu, const Op* op) {
   const u64 linear = flat_linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T))) [[unlikely]] return unary_m_slow<T, F>(cpu, op);
+  if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T))) [[unlikely]]
+    return unary_m_slow<T, F>(cpu, op);
   void* host = host_of(entry, linear);
   host_store<T>(host, F::template apply<T>(cpu, host_load<T>(host), op));
   return next(cpu, op);
@@ -46,11 +48,16 @@ Handler lower_unary(const Instruction& instruction, Op& op) {
   const bool memory = is_memory(instruction.operands[0]);
   if (!memory) op.dst = slot_of(instruction.operands[0]);
   switch (instruction.operand_bytes) {
-    case 1: return unary_handler<u8, F>(memory, op);
-    case 2: return unary_handler<u16, F>(memory, op);
-    case 4: return unary_handler<u32, F>(memory, op);
-    case 8: return unary_handler<u64, F>(memory, op);
-    default: return nullptr;
+    case 1:
+      return unary_handler<u8, F>(memory, op);
+    case 2:
+      return unary_handler<u16, F>(memory, op);
+    case 4:
+      return unary_handler<u32, F>(memory, op);
+    case 8:
+      return unary_handler<u64, F>(memory, op);
+    default:
+      return nullptr;
   }
 }
 

@@ -1,6 +1,7 @@
 // BT, BTS, BTR, BTC (SDM 2A). Only CF changes.
 //
-// With a register bit offset and a memory operand the offset is signed and selects any bit of a string around the operand's address.
+// With a register bit offset and a memory operand the offset is signed and selects any bit of a string around the
+// operand's address.
 #include "core/software/ops/alu_forms.h"
 
 namespace rondo::software {
@@ -91,7 +92,8 @@ template <class T, class F>
 template <class T, class F, class Address>
 const Op* bit_mr(Vcpu& cpu, const Op* op) {
   const T offset = cpu.reg<T>(op->src);
-  return bit_at<T, F>(cpu, op, Address::linear(cpu, op) + string_distance<T>(offset), static_cast<unsigned>(offset) & kBitMask<T>);
+  return bit_at<T, F>(cpu, op, Address::linear(cpu, op) + string_distance<T>(offset),
+                      static_cast<unsigned>(offset) & kBitMask<T>);
 }
 template <class T, class F>
 const Op* bit_mr_checked(Vcpu& cpu, const Op* op) {
@@ -106,17 +108,23 @@ const Op* bit_mi(Vcpu& cpu, const Op* op) {
 }
 template <class T, class F>
 const Op* bit_mi_checked(Vcpu& cpu, const Op* op) {
-  return bit_at_slow<T, F>(cpu, op, checked_linear(cpu, op, sizeof(T), F::kWrites), static_cast<unsigned>(op->imm) & kBitMask<T>);
+  return bit_at_slow<T, F>(cpu, op, checked_linear(cpu, op, sizeof(T), F::kWrites),
+                           static_cast<unsigned>(op->imm) & kBitMask<T>);
 }
 
 template <class T, class F>
 Handler bit_handler(Form form, const Op& op) {
   switch (form) {
-    case Form::rr: return &bit_r<T, F, RegisterSource>;
-    case Form::ri: return &bit_r<T, F, ImmediateSource>;
-    case Form::mr: return by_address(op, &bit_mr<T, F, SimpleAddress>, &bit_mr<T, F, FlatAddress>, &bit_mr_checked<T, F>);
-    case Form::mi: return by_address(op, &bit_mi<T, F, SimpleAddress>, &bit_mi<T, F, FlatAddress>, &bit_mi_checked<T, F>);
-    case Form::rm: return nullptr;
+    case Form::rr:
+      return &bit_r<T, F, RegisterSource>;
+    case Form::ri:
+      return &bit_r<T, F, ImmediateSource>;
+    case Form::mr:
+      return by_address(op, &bit_mr<T, F, SimpleAddress>, &bit_mr<T, F, FlatAddress>, &bit_mr_checked<T, F>);
+    case Form::mi:
+      return by_address(op, &bit_mi<T, F, SimpleAddress>, &bit_mi<T, F, FlatAddress>, &bit_mi_checked<T, F>);
+    case Form::rm:
+      return nullptr;
   }
   return nullptr;
 }
@@ -126,10 +134,14 @@ Handler lower_bit(const Instruction& instruction, Op& op) {
   const std::optional<Form> form = two_operand_form(instruction, op);
   if (!form) return nullptr;
   switch (instruction.operand_bytes) {
-    case 2: return bit_handler<u16, F>(*form, op);
-    case 4: return bit_handler<u32, F>(*form, op);
-    case 8: return bit_handler<u64, F>(*form, op);
-    default: return nullptr;
+    case 2:
+      return bit_handler<u16, F>(*form, op);
+    case 4:
+      return bit_handler<u32, F>(*form, op);
+    case 8:
+      return bit_handler<u64, F>(*form, op);
+    default:
+      return nullptr;
   }
 }
 

@@ -9,9 +9,10 @@ namespace rondo {
 
 template <class T>
 struct Scan {
-  T value;          // only if found
+  T value;  // only if found
   bool found;
-  LazyFlags flags;  // ZF = source is zero; the others are undefined: PF of the index, the rest clear (docs/undefined-flags.md)
+  LazyFlags flags;  // ZF = source is zero; the others are undefined: PF of the index, the rest clear
+                    // (docs/undefined-flags.md)
 };
 
 namespace detail {
@@ -32,7 +33,8 @@ Scan<T> alu_bsr(T source) {
   return detail::scan_result(source, static_cast<unsigned>(8 * sizeof(T) - 1 - std::countl_zero(source)));
 }
 
-// OF, SF, AF, CF and PF are cleared. Sums of neighbouring bits, then pairs, nibbles and bytes: std::popcount would be a call.
+// OF, SF, AF, CF and PF are cleared. Sums of neighbouring bits, then pairs, nibbles and bytes: std::popcount would be a
+// call.
 template <class T>
 AluResult<T> alu_popcnt(T source) {
   u64 sums = source;

@@ -14,11 +14,15 @@ template <class T>
 
 struct Bsf {
   template <class T>
-  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) { finish_scan<T>(cpu, op, alu_bsf(source)); }
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) {
+    finish_scan<T>(cpu, op, alu_bsf(source));
+  }
 };
 struct Bsr {
   template <class T>
-  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) { finish_scan<T>(cpu, op, alu_bsr(source)); }
+  [[gnu::always_inline]] static void apply(Vcpu& cpu, const Op* op, T source) {
+    finish_scan<T>(cpu, op, alu_bsr(source));
+  }
 };
 struct Popcnt {
   template <class T>

@@ -15,7 +15,8 @@ const Op* widen(Vcpu& cpu, const Op* op) {
 // rDX = sign of rAX.
 template <class T>
 const Op* sign(Vcpu& cpu, const Op* op) {
-  cpu.set_reg<T>(gpr_slot(RDX), static_cast<std::make_signed_t<T>>(cpu.reg<T>(gpr_slot(RAX))) < 0 ? static_cast<T>(~T{0}) : T{0});
+  cpu.set_reg<T>(gpr_slot(RDX),
+                 static_cast<std::make_signed_t<T>>(cpu.reg<T>(gpr_slot(RAX))) < 0 ? static_cast<T>(~T{0}) : T{0});
   return next(cpu, op);
 }
 

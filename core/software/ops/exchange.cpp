@@ -7,14 +7,20 @@ namespace {
 // Each computes the new r/m operand from the old one and then, in commit(), changes registers and flags.
 struct Xchg {
   template <class T>
-  static T replace(const Vcpu& cpu, const Op* op, T) { return cpu.reg<T>(op->src); }
+  static T replace(const Vcpu& cpu, const Op* op, T) {
+    return cpu.reg<T>(op->src);
+  }
   template <class T>
-  static void commit(Vcpu& cpu, const Op* op, T old) { cpu.set_reg<T>(op->src, old); }
+  static void commit(Vcpu& cpu, const Op* op, T old) {
+    cpu.set_reg<T>(op->src, old);
+  }
 };
 
 struct Xadd {
   template <class T>
-  static T replace(const Vcpu& cpu, const Op* op, T old) { return static_cast<T>(old + cpu.reg<T>(op->src)); }
+  static T replace(const Vcpu& cpu, const Op* op, T old) {
+    return static_cast<T>(old + cpu.reg<T>(op->src));
+  }
   template <class T>
   static void commit(Vcpu& cpu, const Op* op, T old) {
     set_flags(cpu, alu_add(old, cpu.reg<T>(op->src)).flags);
@@ -50,7 +56,8 @@ template <class T, class F>
 const Op* exchange_m(Vcpu& cpu, const Op* op) {
   const u64 linear = flat_linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T))) [[unlikely]] return exchange_m_slow<T, F>(cpu, op);
+  if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T))) [[unlikely]]
+    return exchange_m_slow<T, F>(cpu, op);
   void* host = host_of(entry, linear);
   const T old = host_load<T>(host);
   host_store<T>(host, F::template replace<T>(cpu, op, old));
@@ -79,15 +86,18 @@ const Op* xadd_rr(Vcpu& cpu, const Op* op) {
 template <class T>
 const Op* cmpxchg_rr(Vcpu& cpu, const Op* op) {
   const T accumulator = cpu.reg<T>(gpr_slot(RAX)), old = cpu.reg<T>(op->dst);
-  if (accumulator == old) cpu.set_reg<T>(op->dst, cpu.reg<T>(op->src));
-  else cpu.set_reg<T>(gpr_slot(RAX), old);
+  if (accumulator == old)
+    cpu.set_reg<T>(op->dst, cpu.reg<T>(op->src));
+  else
+    cpu.set_reg<T>(gpr_slot(RAX), old);
   set_flags(cpu, alu_sub(accumulator, old).flags);
   return next(cpu, op);
 }
 
 template <class F>
 Handler memory_form(unsigned bytes, const Op& op) {
-  return op.ea ? by_size(bytes, &exchange_m_slow<u8, F>, &exchange_m_slow<u16, F>, &exchange_m_slow<u32, F>, &exchange_m_slow<u64, F>)
+  return op.ea ? by_size(bytes, &exchange_m_slow<u8, F>, &exchange_m_slow<u16, F>, &exchange_m_slow<u32, F>,
+                         &exchange_m_slow<u64, F>)
                : by_size(bytes, &exchange_m<u8, F>, &exchange_m<u16, F>, &exchange_m<u32, F>, &exchange_m<u64, F>);
 }
 

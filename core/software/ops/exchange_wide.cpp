@@ -21,7 +21,8 @@ void compare_exchange(Vcpu& cpu, const Op& op) {
   if (sizeof(T) == 8 && (linear & (kSize - 1))) throw fault_gp();
   const bool stack = uses_stack_segment(&op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.write_tag, linear, kSize)) require_writable(cpu, &op, linear, kSize, Privilege::current, stack);
+  if (!tlb_hit(cpu, entry.write_tag, linear, kSize))
+    require_writable(cpu, &op, linear, kSize, Privilege::current, stack);
   const auto old = read_linear<Pair<T>>(cpu, &op, linear, Privilege::current, stack);
   const Pair<T> expected{cpu.reg<T>(gpr_slot(RAX)), cpu.reg<T>(gpr_slot(RDX))};
   const Pair<T> wanted{cpu.reg<T>(gpr_slot(RBX)), cpu.reg<T>(gpr_slot(RCX))};

@@ -28,7 +28,8 @@ template <class T, class Address>
 const Op* mov_rm(Vcpu& cpu, const Op* op) {
   const u64 linear = Address::linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]] return mov_rm_slow<T>(cpu, op);
+  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]]
+    return mov_rm_slow<T>(cpu, op);
   cpu.set_reg<T>(op->dst, host_load<T>(host_of(entry, linear)));
   return next(cpu, op);
 }
@@ -42,7 +43,8 @@ template <class T, class Source, class Address>
 const Op* mov_m(Vcpu& cpu, const Op* op) {
   const u64 linear = Address::linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T))) [[unlikely]] return mov_m_slow<T, Source>(cpu, op);
+  if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T))) [[unlikely]]
+    return mov_m_slow<T, Source>(cpu, op);
   host_store<T>(host_of(entry, linear), Source::template get<T>(cpu, op));
   return next(cpu, op);
 }
@@ -50,9 +52,12 @@ const Op* mov_m(Vcpu& cpu, const Op* op) {
 template <class T>
 Handler mov_handler(Form form, const Op& op) {
   switch (form) {
-    case Form::rr: return &mov_rr<T>;
-    case Form::ri: return &mov_ri<T>;
-    case Form::rm: return by_address(op, &mov_rm<T, SimpleAddress>, &mov_rm<T, FlatAddress>, &mov_rm_slow<T>);
+    case Form::rr:
+      return &mov_rr<T>;
+    case Form::ri:
+      return &mov_ri<T>;
+    case Form::rm:
+      return by_address(op, &mov_rm<T, SimpleAddress>, &mov_rm<T, FlatAddress>, &mov_rm_slow<T>);
     case Form::mr:
       return by_address(op, &mov_m<T, RegisterSource, SimpleAddress>, &mov_m<T, RegisterSource, FlatAddress>,
                         &mov_m_slow<T, RegisterSource>);
@@ -67,11 +72,16 @@ Handler lower_mov(const Instruction& instruction, Op& op) {
   const std::optional<Form> form = two_operand_form(instruction, op);
   if (!form) return nullptr;
   switch (instruction.operand_bytes) {
-    case 1: return mov_handler<u8>(*form, op);
-    case 2: return mov_handler<u16>(*form, op);
-    case 4: return mov_handler<u32>(*form, op);
-    case 8: return mov_handler<u64>(*form, op);
-    default: return nullptr;
+    case 1:
+      return mov_handler<u8>(*form, op);
+    case 2:
+      return mov_handler<u16>(*form, op);
+    case 4:
+      return mov_handler<u32>(*form, op);
+    case 8:
+      return mov_handler<u64>(*form, op);
+    default:
+      return nullptr;
   }
 }
 

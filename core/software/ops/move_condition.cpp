@@ -7,18 +7,35 @@
 namespace rondo::software {
 namespace {
 
-// One handler per condition for the register forms; the memory forms choose at run time (SDM 1 appendix B: an odd code negates the even one before it).
+// One handler per condition for the register forms; the memory forms choose at run time (SDM 1 appendix B: an odd code
+// negates the even one before it).
 bool test_condition(const LazyFlags& lazy, unsigned condition) {
   bool value = false;
   switch (condition / 2) {
-    case 0: value = lazy.of(); break;
-    case 1: value = lazy.cf(); break;
-    case 2: value = lazy.zf(); break;
-    case 3: value = lazy.cf() || lazy.zf(); break;
-    case 4: value = lazy.sf(); break;
-    case 5: value = lazy.pf(); break;
-    case 6: value = lazy.sf() != lazy.of(); break;
-    default: value = lazy.zf() || lazy.sf() != lazy.of(); break;
+    case 0:
+      value = lazy.of();
+      break;
+    case 1:
+      value = lazy.cf();
+      break;
+    case 2:
+      value = lazy.zf();
+      break;
+    case 3:
+      value = lazy.cf() || lazy.zf();
+      break;
+    case 4:
+      value = lazy.sf();
+      break;
+    case 5:
+      value = lazy.pf();
+      break;
+    case 6:
+      value = lazy.sf() != lazy.of();
+      break;
+    default:
+      value = lazy.zf() || lazy.sf() != lazy.of();
+      break;
   }
   return value != ((condition & 1) != 0);
 }
@@ -75,10 +92,14 @@ Handler lower<Operation::CMOVCC>(const Instruction& instruction, Op& op, LowerCo
   if (!form) return nullptr;
   op.aux = instruction.condition & 15;
   switch (instruction.operand_bytes) {
-    case 2: return cmov_handler<u16>(*form, op);
-    case 4: return cmov_handler<u32>(*form, op);
-    case 8: return cmov_handler<u64>(*form, op);
-    default: return nullptr;
+    case 2:
+      return cmov_handler<u16>(*form, op);
+    case 4:
+      return cmov_handler<u32>(*form, op);
+    case 8:
+      return cmov_handler<u64>(*form, op);
+    default:
+      return nullptr;
   }
 }
 

@@ -32,7 +32,8 @@ const Op* extend_rm(Vcpu& cpu, const Op* op) {
   using Raw = std::make_unsigned_t<From>;
   const u64 linear = Address::linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(Raw))) [[unlikely]] return extend_rm_slow<To, From>(cpu, op);
+  if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(Raw))) [[unlikely]]
+    return extend_rm_slow<To, From>(cpu, op);
   cpu.set_reg<std::make_unsigned_t<To>>(op->dst, extend<To, From>(host_load<Raw>(host_of(entry, linear))));
   return next(cpu, op);
 }
@@ -67,9 +68,12 @@ const Op* lea_any(Vcpu& cpu, const Op* op) {
 template <class T>
 const Op* bswap(Vcpu& cpu, const Op* op) {
   const T v = cpu.reg<T>(op->dst);
-  if constexpr (sizeof(T) == 2) cpu.set_reg<T>(op->dst, 0);
-  else if constexpr (sizeof(T) == 4) cpu.set_reg<T>(op->dst, __builtin_bswap32(v));
-  else cpu.set_reg<T>(op->dst, __builtin_bswap64(v));
+  if constexpr (sizeof(T) == 2)
+    cpu.set_reg<T>(op->dst, 0);
+  else if constexpr (sizeof(T) == 4)
+    cpu.set_reg<T>(op->dst, __builtin_bswap32(v));
+  else
+    cpu.set_reg<T>(op->dst, __builtin_bswap64(v));
   return next(cpu, op);
 }
 
@@ -80,9 +84,12 @@ template <>
 Handler lower<Operation::MOVZX>(const Instruction& instruction, Op& op, LowerContext&) {
   const bool narrow = instruction.operand_bytes == 2;
   switch (instruction.operands[1].size_bytes) {
-    case 1: return narrow ? extend_handler<u16, u8>(instruction, op) : extend_handler<u64, u8>(instruction, op);
-    case 2: return narrow ? extend_handler<u16, u16>(instruction, op) : extend_handler<u64, u16>(instruction, op);
-    default: return nullptr;
+    case 1:
+      return narrow ? extend_handler<u16, u8>(instruction, op) : extend_handler<u64, u8>(instruction, op);
+    case 2:
+      return narrow ? extend_handler<u16, u16>(instruction, op) : extend_handler<u64, u16>(instruction, op);
+    default:
+      return nullptr;
   }
 }
 
@@ -90,21 +97,30 @@ template <>
 Handler lower<Operation::MOVSX>(const Instruction& instruction, Op& op, LowerContext&) {
   const bool from_byte = instruction.operands[1].size_bytes == 1;
   switch (instruction.operand_bytes) {
-    case 2: return from_byte ? extend_handler<i16, i8>(instruction, op) : extend_handler<i16, i16>(instruction, op);
-    case 4: return from_byte ? extend_handler<i32, i8>(instruction, op) : extend_handler<i32, i16>(instruction, op);
-    case 8: return from_byte ? extend_handler<i64, i8>(instruction, op) : extend_handler<i64, i16>(instruction, op);
-    default: return nullptr;
+    case 2:
+      return from_byte ? extend_handler<i16, i8>(instruction, op) : extend_handler<i16, i16>(instruction, op);
+    case 4:
+      return from_byte ? extend_handler<i32, i8>(instruction, op) : extend_handler<i32, i16>(instruction, op);
+    case 8:
+      return from_byte ? extend_handler<i64, i8>(instruction, op) : extend_handler<i64, i16>(instruction, op);
+    default:
+      return nullptr;
   }
 }
 
-// Without REX.W it is a plain MOV. With 66 the SDM has a 16-bit source; AMD's processors read 32 bits, and so does the CPU model.
+// Without REX.W it is a plain MOV. With 66 the SDM has a 16-bit source; AMD's processors read 32 bits, and so does the
+// CPU model.
 template <>
 Handler lower<Operation::MOVSXD>(const Instruction& instruction, Op& op, LowerContext&) {
   switch (instruction.operand_bytes) {
-    case 2: return extend_handler<u16, u32>(instruction, op);
-    case 4: return extend_handler<u32, u32>(instruction, op);
-    case 8: return extend_handler<i64, i32>(instruction, op);
-    default: return nullptr;
+    case 2:
+      return extend_handler<u16, u32>(instruction, op);
+    case 4:
+      return extend_handler<u32, u32>(instruction, op);
+    case 8:
+      return extend_handler<i64, i32>(instruction, op);
+    default:
+      return nullptr;
   }
 }
 

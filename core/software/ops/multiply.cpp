@@ -12,24 +12,36 @@ inline constexpr SlotOffset kHigh = sizeof(T) == 1 ? gpr_slot(RAX) + 1 : gpr_slo
 
 struct RegisterOperand {
   template <class T>
-  [[gnu::always_inline]] static Loaded<T> get(Vcpu& cpu, const Op* op) { return {cpu.reg<T>(op->src), MemStatus::ok}; }
+  [[gnu::always_inline]] static Loaded<T> get(Vcpu& cpu, const Op* op) {
+    return {cpu.reg<T>(op->src), MemStatus::ok};
+  }
 };
 struct MemoryOperand {
   template <class T>
-  [[gnu::always_inline]] static Loaded<T> get(Vcpu& cpu, const Op* op) { return load<T>(cpu, op); }
+  [[gnu::always_inline]] static Loaded<T> get(Vcpu& cpu, const Op* op) {
+    return load<T>(cpu, op);
+  }
 };
 
 struct Unsigned {
   template <class T>
-  static Product<T> multiply(T a, T b) { return alu_mul(a, b); }
+  static Product<T> multiply(T a, T b) {
+    return alu_mul(a, b);
+  }
   template <class T>
-  static Quotient<T> divide(T high, T low, T divisor) { return alu_div(high, low, divisor); }
+  static Quotient<T> divide(T high, T low, T divisor) {
+    return alu_div(high, low, divisor);
+  }
 };
 struct Signed {
   template <class T>
-  static Product<T> multiply(T a, T b) { return alu_imul(a, b); }
+  static Product<T> multiply(T a, T b) {
+    return alu_imul(a, b);
+  }
   template <class T>
-  static Quotient<T> divide(T high, T low, T divisor) { return alu_idiv(high, low, divisor); }
+  static Quotient<T> divide(T high, T low, T divisor) {
+    return alu_idiv(high, low, divisor);
+  }
 };
 
 // accumulator * operand, double width.
@@ -54,7 +66,8 @@ const Op* divide(Vcpu& cpu, const Op* op) {
   const Loaded<T> b = Source::template get<T>(cpu, op);
   if (b.status == MemStatus::fault) return leave_with_fault(cpu, op);
   const Quotient<T> q = Sign::template divide<T>(cpu.reg<T>(kHigh<T>), cpu.reg<T>(gpr_slot(RAX)), b.value);
-  if (!q.ok) [[unlikely]] return divide_error(cpu, op);
+  if (!q.ok) [[unlikely]]
+    return divide_error(cpu, op);
   cpu.set_reg<T>(gpr_slot(RAX), q.quotient);
   cpu.set_reg<T>(kHigh<T>, q.remainder);
   return finish(cpu, op, b.status);

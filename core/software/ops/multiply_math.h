@@ -8,11 +8,28 @@
 namespace rondo {
 
 namespace detail {
-template <unsigned Bytes> struct WideOf;
-template <> struct WideOf<1> { using Unsigned = u16; using Signed = i16; };
-template <> struct WideOf<2> { using Unsigned = u32; using Signed = i32; };
-template <> struct WideOf<4> { using Unsigned = u64; using Signed = i64; };
-template <> struct WideOf<8> { using Unsigned = u128; using Signed = i128; };
+template <unsigned Bytes>
+struct WideOf;
+template <>
+struct WideOf<1> {
+  using Unsigned = u16;
+  using Signed = i16;
+};
+template <>
+struct WideOf<2> {
+  using Unsigned = u32;
+  using Signed = i32;
+};
+template <>
+struct WideOf<4> {
+  using Unsigned = u64;
+  using Signed = i64;
+};
+template <>
+struct WideOf<8> {
+  using Unsigned = u128;
+  using Signed = i128;
+};
 }  // namespace detail
 
 // Twice the width of T.
@@ -79,8 +96,8 @@ constexpr Quotient<T> alu_idiv(T high, T low, T divisor) {
   const W limit = static_cast<W>(static_cast<W>(std::numeric_limits<S>::max()) + (minus ? 1 : 0));
   if (q > limit) return {0, 0, false};
   const T quotient = static_cast<T>(q), remainder = static_cast<T>(r);
-  return {static_cast<T>(minus ? T{0} - quotient : quotient), static_cast<T>(minus_dividend ? T{0} - remainder : remainder),
-          true};
+  return {static_cast<T>(minus ? T{0} - quotient : quotient),
+          static_cast<T>(minus_dividend ? T{0} - remainder : remainder), true};
 }
 
 }  // namespace rondo

@@ -6,15 +6,21 @@ namespace {
 
 struct Shl {
   template <class T>
-  [[gnu::always_inline]] static AluResult<T> apply(T a, unsigned count, LazyFlags) { return alu_shl(a, count); }
+  [[gnu::always_inline]] static AluResult<T> apply(T a, unsigned count, LazyFlags) {
+    return alu_shl(a, count);
+  }
 };
 struct Shr {
   template <class T>
-  [[gnu::always_inline]] static AluResult<T> apply(T a, unsigned count, LazyFlags) { return alu_shr(a, count); }
+  [[gnu::always_inline]] static AluResult<T> apply(T a, unsigned count, LazyFlags) {
+    return alu_shr(a, count);
+  }
 };
 struct Sar {
   template <class T>
-  [[gnu::always_inline]] static AluResult<T> apply(T a, unsigned count, LazyFlags) { return alu_sar(a, count); }
+  [[gnu::always_inline]] static AluResult<T> apply(T a, unsigned count, LazyFlags) {
+    return alu_sar(a, count);
+  }
 };
 
 }  // namespace

@@ -6,11 +6,15 @@ namespace {
 
 struct Shld {
   template <class T>
-  static AluResult<T> apply(T a, T fill, unsigned count) { return alu_shld(a, fill, count); }
+  static AluResult<T> apply(T a, T fill, unsigned count) {
+    return alu_shld(a, fill, count);
+  }
 };
 struct Shrd {
   template <class T>
-  static AluResult<T> apply(T a, T fill, unsigned count) { return alu_shrd(a, fill, count); }
+  static AluResult<T> apply(T a, T fill, unsigned count) {
+    return alu_shrd(a, fill, count);
+  }
 };
 
 // aux: the count is CL.
@@ -35,10 +39,14 @@ Handler lower_double(const Instruction& instruction, Op& op) {
   const bool memory = is_memory(instruction.operands[0]);
   if (!memory) op.dst = slot_of(instruction.operands[0]);
   switch (instruction.operand_bytes) {
-    case 2: return unary_handler<u16, DoubleShift<F>>(memory, op);
-    case 4: return unary_handler<u32, DoubleShift<F>>(memory, op);
-    case 8: return unary_handler<u64, DoubleShift<F>>(memory, op);
-    default: return nullptr;
+    case 2:
+      return unary_handler<u16, DoubleShift<F>>(memory, op);
+    case 4:
+      return unary_handler<u32, DoubleShift<F>>(memory, op);
+    case 8:
+      return unary_handler<u64, DoubleShift<F>>(memory, op);
+    default:
+      return nullptr;
   }
 }
 

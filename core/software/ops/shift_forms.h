@@ -1,4 +1,5 @@
-// The forms of shifts and rotates. F has `apply<T>(a, count, before) -> AluResult<T>` for a masked count that is not zero.
+// The forms of shifts and rotates. F has `apply<T>(a, count, before) -> AluResult<T>` for a masked count that is not
+// zero.
 #pragma once
 
 #include "core/software/ops/alu_unary_forms.h"
@@ -29,10 +30,13 @@ struct ShiftByCl {
   }
 };
 
-// A count of zero still rewrites the destination: it clears the upper half of a 32-bit register and needs write access to memory.
+// A count of zero still rewrites the destination: it clears the upper half of a 32-bit register and needs write access
+// to memory.
 struct ShiftByZero {
   template <class T>
-  [[gnu::always_inline]] static T apply(Vcpu&, T a, const Op*) { return a; }
+  [[gnu::always_inline]] static T apply(Vcpu&, T a, const Op*) {
+    return a;
+  }
 };
 
 template <class F>

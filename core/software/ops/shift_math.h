@@ -1,7 +1,7 @@
 // Shifts and rotates as pure functions (SDM 2B: SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD).
 //
-// `count` is already masked to 5 bits (6 for 64-bit operands) and is not zero: a masked count of zero changes neither flags nor value. Flags that the manual
-// leaves undefined follow docs/undefined-flags.md: what AMD Zen does.
+// `count` is already masked to 5 bits (6 for 64-bit operands) and is not zero: a masked count of zero changes neither
+// flags nor value. Flags that the manual leaves undefined follow docs/undefined-flags.md: what AMD Zen does.
 #pragma once
 
 #include "core/cpu/lazy_flags.h"
@@ -101,7 +101,8 @@ constexpr AluResult<T> alu_rcr(T a, unsigned count, LazyFlags before) {
   return {r, detail::rotate_flags(before, cf, detail::top_bit(r) ^ (static_cast<u64>(r) >> (kWidth<T> - 2) & 1))};
 }
 
-// Shifts `fill` in from the right. 16-bit counts above 16 are undefined: the silicon shifts a:fill:fill. CF and OF are those of shifting `a` alone.
+// Shifts `fill` in from the right. 16-bit counts above 16 are undefined: the silicon shifts a:fill:fill. CF and OF are
+// those of shifting `a` alone.
 template <class T>
 constexpr AluResult<T> alu_shld(T a, T fill, unsigned count) {
   T r;

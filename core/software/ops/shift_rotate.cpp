@@ -6,19 +6,27 @@ namespace {
 
 struct Rol {
   template <class T>
-  static AluResult<T> apply(T a, unsigned count, LazyFlags before) { return alu_rol(a, count, before); }
+  static AluResult<T> apply(T a, unsigned count, LazyFlags before) {
+    return alu_rol(a, count, before);
+  }
 };
 struct Ror {
   template <class T>
-  static AluResult<T> apply(T a, unsigned count, LazyFlags before) { return alu_ror(a, count, before); }
+  static AluResult<T> apply(T a, unsigned count, LazyFlags before) {
+    return alu_ror(a, count, before);
+  }
 };
 struct Rcl {
   template <class T>
-  static AluResult<T> apply(T a, unsigned count, LazyFlags before) { return alu_rcl(a, count, before); }
+  static AluResult<T> apply(T a, unsigned count, LazyFlags before) {
+    return alu_rcl(a, count, before);
+  }
 };
 struct Rcr {
   template <class T>
-  static AluResult<T> apply(T a, unsigned count, LazyFlags before) { return alu_rcr(a, count, before); }
+  static AluResult<T> apply(T a, unsigned count, LazyFlags before) {
+    return alu_rcr(a, count, before);
+  }
 };
 
 }  // namespace

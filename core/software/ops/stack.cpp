@@ -18,7 +18,8 @@ template <class Source>
 const Op* push64(Vcpu& cpu, const Op* op) {
   const u64 linear = cpu.gpr(RSP) - 8;
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.write_tag, linear, 8)) [[unlikely]] return push64_slow<Source>(cpu, op);
+  if (!tlb_hit(cpu, entry.write_tag, linear, 8)) [[unlikely]]
+    return push64_slow<Source>(cpu, op);
   host_store<u64>(host_of(entry, linear), Source::template get<u64>(cpu, op));
   cpu.gpr(RSP) = linear;
   return next(cpu, op);
@@ -37,7 +38,8 @@ const Op* push64(Vcpu& cpu, const Op* op) {
 const Op* pop64(Vcpu& cpu, const Op* op) {
   const u64 linear = cpu.gpr(RSP);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.read_tag, linear, 8)) [[unlikely]] return pop64_slow(cpu, op);
+  if (!tlb_hit(cpu, entry.read_tag, linear, 8)) [[unlikely]]
+    return pop64_slow(cpu, op);
   const u64 value = host_load<u64>(host_of(entry, linear));
   cpu.gpr(RSP) = linear + 8;
   cpu.set_reg<u64>(op->dst, value);
@@ -57,7 +59,8 @@ const Op* pop64(Vcpu& cpu, const Op* op) {
 const Op* leave64(Vcpu& cpu, const Op* op) {
   const u64 linear = cpu.gpr(RBP);
   const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.read_tag, linear, 8)) [[unlikely]] return leave64_slow(cpu, op);
+  if (!tlb_hit(cpu, entry.read_tag, linear, 8)) [[unlikely]]
+    return leave64_slow(cpu, op);
   cpu.gpr(RBP) = host_load<u64>(host_of(entry, linear));
   cpu.gpr(RSP) = linear + 8;
   return next(cpu, op);

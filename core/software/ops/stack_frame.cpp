@@ -9,9 +9,12 @@ namespace {
 
 u64 stack_mask(const Vcpu& cpu) {
   switch (cpu.stack_bytes()) {
-    case 8: return ~u64{0};
-    case 4: return 0xffffffff;
-    default: return 0xffff;
+    case 8:
+      return ~u64{0};
+    case 4:
+      return 0xffffffff;
+    default:
+      return 0xffff;
   }
 }
 

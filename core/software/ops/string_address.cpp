@@ -5,7 +5,9 @@
 namespace rondo::software {
 
 u8 StringOp::pack(const Instruction& instruction) {
-  const Repeat repeat = instruction.repne ? Repeat::while_not_equal : instruction.rep ? Repeat::while_equal : Repeat::none;
+  const Repeat repeat = instruction.repne ? Repeat::while_not_equal
+                        : instruction.rep ? Repeat::while_equal
+                                          : Repeat::none;
   const unsigned log2 = instruction.address_bytes == 8 ? 2 : instruction.address_bytes == 4 ? 1 : 0;
   const bool segmented = instruction.mode != decoder::CodeMode::bits64;
   return static_cast<u8>(static_cast<unsigned>(repeat) | log2 << 2 | (segmented ? 0x10 : 0));
@@ -27,9 +29,15 @@ void set_string(const Instruction& instruction, Op& op) {
 // As every register write: 16 bits leave the rest, 32 bits clear it.
 void StringWalk::set(unsigned reg, u64 value) {
   switch (kind_.address_bytes) {
-    case 8: cpu_.gpr(reg) = value; break;
-    case 4: cpu_.gpr(reg) = value & 0xffffffff; break;
-    default: cpu_.set_reg<u16>(gpr_slot(reg), static_cast<u16>(value)); break;
+    case 8:
+      cpu_.gpr(reg) = value;
+      break;
+    case 4:
+      cpu_.gpr(reg) = value & 0xffffffff;
+      break;
+    default:
+      cpu_.set_reg<u16>(gpr_slot(reg), static_cast<u16>(value));
+      break;
   }
 }
 

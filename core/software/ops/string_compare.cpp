@@ -1,7 +1,9 @@
-// CMPS and SCAS (SDM 2A, 2B). Both compare a left value with [rDI]: CMPS takes it from [rSI], SCAS from the accumulator.
+// CMPS and SCAS (SDM 2A, 2B). Both compare a left value with [rDI]: CMPS takes it from [rSI], SCAS from the
+// accumulator.
 //
-// The flags are those of the last comparison, also where a fault interrupts a repetition: AMD's processors do it so. (SDM 2B, REP restores the flags from
-// before the instruction; they are not an input, so that nothing but the saved image could tell.)
+// The flags are those of the last comparison, also where a fault interrupts a repetition: AMD's processors do it so.
+// (SDM 2B, REP restores the flags from before the instruction; they are not an input, so that nothing but the saved
+// image could tell.)
 #include <algorithm>
 
 #include "core/software/ops/string_address.h"
@@ -12,7 +14,7 @@ namespace {
 template <class T>
 struct Compared {
   u64 elements;
-  T left;   // of the last element compared
+  T left;  // of the last element compared
   T right;
 };
 

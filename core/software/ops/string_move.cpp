@@ -6,7 +6,8 @@
 namespace rondo::software {
 namespace {
 
-// Copies as the element-by-element loop would, in the direction of the walk: an overlap that the loop would feed back into itself is a pattern fill.
+// Copies as the element-by-element loop would, in the direction of the walk: an overlap that the loop would feed back
+// into itself is a pattern fill.
 template <class T>
 void copy_elements(u8* to, const u8* from, u64 n, bool down) {
   const u64 bytes = n * sizeof(T);
@@ -37,8 +38,9 @@ void fill_elements(u8* to, T value, u64 n, bool down) {
   }
 }
 
-// Runs `step(want)`, which does 1..want elements and advances the address registers, until the count is used up. It is left between elements only for what
-// does not depend on caches: a debug trap, or after a fixed number. A store to decoded code, its own included, is looked at when the instruction is complete.
+// Runs `step(want)`, which does 1..want elements and advances the address registers, until the count is used up. It is
+// left between elements only for what does not depend on caches: a debug trap, or after a fixed number. A store to
+// decoded code, its own included, is looked at when the instruction is complete.
 template <class Step>
 void repeat(Vcpu& cpu, StringWalk& walk, Step step) {
   u64 count = walk.count();

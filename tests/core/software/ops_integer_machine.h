@@ -27,7 +27,8 @@ class ExceptionMachine : public TestMachine {
     // Gates (SDM 3A 6.14.1), IST 1, 64-bit interrupt gate.
     for (u64 v = 0; v < 32; ++v) {
       const u64 target = kHandlers + 16 * v;
-      put(kIdt + 16 * v, (target & 0xffff) | 0x10u << 16 | u64{1} << 32 | u64{0x8e00} << 32 | (target >> 16 & 0xffff) << 48);
+      put(kIdt + 16 * v,
+          (target & 0xffff) | 0x10u << 16 | u64{1} << 32 | u64{0x8e00} << 32 | (target >> 16 & 0xffff) << 48);
       put(kIdt + 16 * v + 8, 0);
       put(target, 0xf4);
     }

@@ -1,4 +1,5 @@
-// The pure integer arithmetic against the processor that runs the tests: 8-bit forms exhaustively, the rest with random operands.
+// The pure integer arithmetic against the processor that runs the tests: 8-bit forms exhaustively, the rest with random
+// operands.
 #include "core/software/ops/shift_math.h"
 #include "tests/core/software/ops_integer_silicon.h"
 
@@ -15,29 +16,29 @@ void expect_same(const HostOutcome& host, T value, LazyFlags lazy, u64 mask, con
 
 // --- Two operands.
 
-#define BINARY_TEST(Name, instruction, undefined, expression)                                             \
-  template <class T>                                                                                      \
-  void check_##Name() {                                                                                   \
-    const u64 mask = compared_flags(undefined);                                                           \
-    for_operands<T>([&](T a, T b, u64 rflags) {                                                           \
-      [[maybe_unused]] const LazyFlags before = LazyFlags::from_rflags(rflags);                           \
-      const HostOutcome host = RONDO_ON_HOST(instruction " %[b], %[a]", T, a, b, 0, rflags);              \
-      const AluResult<T> r = expression;                                                                  \
-      expect_same<T>(host, r.value, r.flags, mask, describe<T>(#Name, a, b, 0, rflags));                  \
-    });                                                                                                   \
-  }                                                                                                       \
-  TEST(IntegerMath, Name) {                                                                               \
-    check_##Name<u8>();                                                                                   \
-    check_##Name<u16>();                                                                                  \
-    check_##Name<u32>();                                                                                  \
-    check_##Name<u64>();                                                                                  \
+#define BINARY_TEST(Name, instruction, undefined, expression)                                \
+  template <class T>                                                                         \
+  void check_##Name() {                                                                      \
+    const u64 mask = compared_flags(undefined);                                              \
+    for_operands<T>([&](T a, T b, u64 rflags) {                                              \
+      [[maybe_unused]] const LazyFlags before = LazyFlags::from_rflags(rflags);              \
+      const HostOutcome host = RONDO_ON_HOST(instruction " %[b], %[a]", T, a, b, 0, rflags); \
+      const AluResult<T> r = expression;                                                     \
+      expect_same<T>(host, r.value, r.flags, mask, describe<T>(#Name, a, b, 0, rflags));     \
+    });                                                                                      \
+  }                                                                                          \
+  TEST(IntegerMath, Name) {                                                                  \
+    check_##Name<u8>();                                                                      \
+    check_##Name<u16>();                                                                     \
+    check_##Name<u32>();                                                                     \
+    check_##Name<u64>();                                                                     \
   }
 
 BINARY_TEST(Add, "add", 0, alu_add(a, b))
 BINARY_TEST(Adc, "adc", 0, alu_add(a, b, before.cf()))
 BINARY_TEST(Sub, "sub", 0, alu_sub(a, b))
 BINARY_TEST(Sbb, "sbb", 0, alu_sub(a, b, before.cf()))
-BINARY_TEST(And, "and", flags::AF, alu_logic(static_cast<T>(a & b)))
+BINARY_TEST(And, "and", flags::AF, alu_logic(static_cast<T>(a& b)))
 BINARY_TEST(Or, "or", flags::AF, alu_logic(static_cast<T>(a | b)))
 BINARY_TEST(Xor, "xor", flags::AF, alu_logic(static_cast<T>(a ^ b)))
 
@@ -48,21 +49,21 @@ u64 shift_undefined(unsigned count) {
   return flags::AF | (count == 1 ? 0 : flags::OF) | (count > kWidth<T> ? flags::CF : 0);
 }
 
-#define SHIFT_TEST(Name, instruction, undefined, expression)                                              \
-  template <class T>                                                                                      \
-  void check_##Name() {                                                                                   \
-    for_counts<T>([&](T a, T b, unsigned count, u64 rflags) {                                             \
-      [[maybe_unused]] const LazyFlags before = LazyFlags::from_rflags(rflags);                           \
-      const HostOutcome host = RONDO_ON_HOST(instruction " %%cl, %[a]", T, a, b, count, rflags);          \
-      const AluResult<T> r = expression;                                                                  \
+#define SHIFT_TEST(Name, instruction, undefined, expression)                                                      \
+  template <class T>                                                                                              \
+  void check_##Name() {                                                                                           \
+    for_counts<T>([&](T a, T b, unsigned count, u64 rflags) {                                                     \
+      [[maybe_unused]] const LazyFlags before = LazyFlags::from_rflags(rflags);                                   \
+      const HostOutcome host = RONDO_ON_HOST(instruction " %%cl, %[a]", T, a, b, count, rflags);                  \
+      const AluResult<T> r = expression;                                                                          \
       expect_same<T>(host, r.value, r.flags, compared_flags(undefined), describe<T>(#Name, a, b, count, rflags)); \
-    });                                                                                                   \
-  }                                                                                                       \
-  TEST(IntegerMath, Name) {                                                                               \
-    check_##Name<u8>();                                                                                   \
-    check_##Name<u16>();                                                                                  \
-    check_##Name<u32>();                                                                                  \
-    check_##Name<u64>();                                                                                  \
+    });                                                                                                           \
+  }                                                                                                               \
+  TEST(IntegerMath, Name) {                                                                                       \
+    check_##Name<u8>();                                                                                           \
+    check_##Name<u16>();                                                                                          \
+    check_##Name<u32>();                                                                                          \
+    check_##Name<u64>();                                                                                          \
   }
 
 SHIFT_TEST(Shl, "shl", shift_undefined<T>(count), alu_shl(a, count))

@@ -11,19 +11,22 @@ namespace {
 inline constexpr u64 kUndefinedOfMultiply = flags::SF | flags::ZF | flags::AF | flags::PF;
 
 // `instruction` %[b] on the double-width accumulator.
-#define ON_ACCUMULATOR(instruction, type, low_value, high_value, b_value, rflags_value)                            \
-  [](type host_low, type host_high, type host_b, u64 host_flags) {                                                \
-    if constexpr (sizeof(type) == 1) {                                                                            \
-      u16 ax = static_cast<u16>(host_high << 8 | host_low);                                                       \
-      asm volatile(RONDO_HOST_FLAGS(instruction " %[b]") : "+a"(ax), [f] "+&r"(host_flags) : [b] "q"(host_b) : "cc", "memory"); \
-      return HostOutcome{ax & 0xffu, static_cast<u64>(ax >> 8), host_flags & flags::kArithmetic};                 \
-    } else {                                                                                                      \
-      asm volatile(RONDO_HOST_FLAGS(instruction " %[b]")                                                          \
-                   : "+a"(host_low), "+d"(host_high), [f] "+&r"(host_flags)                                       \
-                   : [b] "r"(host_b)                                                                              \
-                   : "cc", "memory");                                                                             \
-      return HostOutcome{host_low, host_high, host_flags & flags::kArithmetic};                                   \
-    }                                                                                                             \
+#define ON_ACCUMULATOR(instruction, type, low_value, high_value, b_value, rflags_value)           \
+  [](type host_low, type host_high, type host_b, u64 host_flags) {                                \
+    if constexpr (sizeof(type) == 1) {                                                            \
+      u16 ax = static_cast<u16>(host_high << 8 | host_low);                                       \
+      asm volatile(RONDO_HOST_FLAGS(instruction " %[b]")                                          \
+                   : "+a"(ax), [f] "+&r"(host_flags)                                              \
+                   : [b] "q"(host_b)                                                              \
+                   : "cc", "memory");                                                             \
+      return HostOutcome{ax & 0xffu, static_cast<u64>(ax >> 8), host_flags & flags::kArithmetic}; \
+    } else {                                                                                      \
+      asm volatile(RONDO_HOST_FLAGS(instruction " %[b]")                                          \
+                   : "+a"(host_low), "+d"(host_high), [f] "+&r"(host_flags)                       \
+                   : [b] "r"(host_b)                                                              \
+                   : "cc", "memory");                                                             \
+      return HostOutcome{host_low, host_high, host_flags & flags::kArithmetic};                   \
+    }                                                                                             \
   }(low_value, high_value, b_value, rflags_value)
 
 template <class T>
@@ -50,7 +53,8 @@ TEST(IntegerMath, Multiply) {
   check_products<u64>();
 }
 
-// The quotient's definition, in exact arithmetic wide enough for every case; what it says #DE to must not be tried on the host.
+// The quotient's definition, in exact arithmetic wide enough for every case; what it says #DE to must not be tried on
+// the host.
 template <class T>
 bool unsigned_fits(T high, T divisor) {
   return divisor != 0 && high < divisor;
@@ -67,16 +71,16 @@ bool signed_fits(T high, T low, T divisor) {
 }
 
 // The host's quotient and remainder. Flags are left alone: all are undefined.
-#define DIVIDE_ON_HOST(instruction, T, high, low, divisor)                                     \
-  [](T host_high, T host_low, T host_divisor) {                                                \
-    if constexpr (sizeof(T) == 1) {                                                            \
-      u16 ax = static_cast<u16>(host_high << 8 | host_low);                                    \
-      asm volatile(instruction " %1" : "+a"(ax) : "q"(host_divisor) : "cc");                   \
-      return Quotient<T>{static_cast<T>(ax), static_cast<T>(ax >> 8), true};                   \
-    } else {                                                                                   \
+#define DIVIDE_ON_HOST(instruction, T, high, low, divisor)                                          \
+  [](T host_high, T host_low, T host_divisor) {                                                     \
+    if constexpr (sizeof(T) == 1) {                                                                 \
+      u16 ax = static_cast<u16>(host_high << 8 | host_low);                                         \
+      asm volatile(instruction " %1" : "+a"(ax) : "q"(host_divisor) : "cc");                        \
+      return Quotient<T>{static_cast<T>(ax), static_cast<T>(ax >> 8), true};                        \
+    } else {                                                                                        \
       asm volatile(instruction " %2" : "+a"(host_low), "+d"(host_high) : "r"(host_divisor) : "cc"); \
-      return Quotient<T>{host_low, host_high, true};                                           \
-    }                                                                                          \
+      return Quotient<T>{host_low, host_high, true};                                                \
+    }                                                                                               \
   }(high, low, divisor)
 
 template <class T>
@@ -109,7 +113,8 @@ void check_divisions() {
 
 TEST(IntegerMath, DivideBytesExhaustively) {
   for (unsigned n = 0; n < 0x10000 && !HasFailure(); ++n) {
-    for (unsigned d = 0; d < 256; ++d) check_division<u8>(static_cast<u8>(n >> 8), static_cast<u8>(n), static_cast<u8>(d));
+    for (unsigned d = 0; d < 256; ++d)
+      check_division<u8>(static_cast<u8>(n >> 8), static_cast<u8>(n), static_cast<u8>(d));
   }
 }
 
@@ -129,8 +134,10 @@ void check_scans() {
       EXPECT_EQ(host.rflags & compared, lazy.to_rflags() & compared) << what;
     };
     const Scan<T> forward = alu_bsf(b), reverse = alu_bsr(b);
-    expect(RONDO_ON_HOST("bsf %[b], %[a]", T, a, b, 0, rflags), forward.found ? forward.value : a, forward.flags, mask, "bsf");
-    expect(RONDO_ON_HOST("bsr %[b], %[a]", T, a, b, 0, rflags), reverse.found ? reverse.value : a, reverse.flags, mask, "bsr");
+    expect(RONDO_ON_HOST("bsf %[b], %[a]", T, a, b, 0, rflags), forward.found ? forward.value : a, forward.flags, mask,
+           "bsf");
+    expect(RONDO_ON_HOST("bsr %[b], %[a]", T, a, b, 0, rflags), reverse.found ? reverse.value : a, reverse.flags, mask,
+           "bsr");
     const AluResult<T> bits = alu_popcnt(b);
     expect(RONDO_ON_HOST("popcnt %[b], %[a]", T, a, b, 0, rflags), bits.value, bits.flags, kDefined, "popcnt");
   });

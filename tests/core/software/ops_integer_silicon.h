@@ -1,4 +1,5 @@
-// Runs single integer instructions on the machine that runs the tests, for comparison with the pure functions of core/software/ops/*_math.h.
+// Runs single integer instructions on the machine that runs the tests, for comparison with the pure functions of
+// core/software/ops/*_math.h.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,16 +32,16 @@ inline bool host_is_amd() {
 inline u64 compared_flags(u64 undefined) { return host_is_amd() ? kDefined : kDefined & ~undefined; }
 
 // The stack below RSP may hold locals of a leaf function: step over the red zone before pushing.
-#define RONDO_HOST_FLAGS(instruction)                                                        \
+#define RONDO_HOST_FLAGS(instruction) \
   "lea -128(%%rsp), %%rsp\n push %[f]\n popfq\n " instruction "\n pushfq\n pop %[f]\n lea 128(%%rsp), %%rsp\n"
 
 // `instruction` uses %[a] (read and written), %[b] (read) and CL; registers are of the type of a.
-#define RONDO_ON_HOST(instruction, type, a_value, b_value, cl_value, rflags_value)                   \
-  [](type host_a, type host_b, u64 host_count, u64 host_flags) {                                    \
-    asm volatile(RONDO_HOST_FLAGS(instruction)                                                      \
-                 : [a] "+q"(host_a), [f] "+&r"(host_flags), "+c"(host_count)                        \
-                 : [b] "q"(host_b)                                                                  \
-                 : "cc", "memory");                                                                 \
+#define RONDO_ON_HOST(instruction, type, a_value, b_value, cl_value, rflags_value)                      \
+  [](type host_a, type host_b, u64 host_count, u64 host_flags) {                                        \
+    asm volatile(RONDO_HOST_FLAGS(instruction)                                                          \
+                 : [a] "+q"(host_a), [f] "+&r"(host_flags), "+c"(host_count)                            \
+                 : [b] "q"(host_b)                                                                      \
+                 : "cc", "memory");                                                                     \
     return ::rondo::testing::HostOutcome{static_cast<u64>(host_a), 0, host_flags & flags::kArithmetic}; \
   }(a_value, b_value, cl_value, rflags_value)
 
@@ -49,12 +50,18 @@ template <class T>
 T edge_random(std::mt19937_64& random) {
   const u64 r = random();
   switch (random() % 8) {
-    case 0: return static_cast<T>(r & 3);
-    case 1: return static_cast<T>(~(r & 3));
-    case 2: return static_cast<T>(u64{1} << (r & 63));
-    case 3: return static_cast<T>((u64{1} << (8 * sizeof(T) - 1)) + (r & 3) - 1);
-    case 4: return static_cast<T>(~u64{0} >> (r & 63));
-    default: return static_cast<T>(r);
+    case 0:
+      return static_cast<T>(r & 3);
+    case 1:
+      return static_cast<T>(~(r & 3));
+    case 2:
+      return static_cast<T>(u64{1} << (r & 63));
+    case 3:
+      return static_cast<T>((u64{1} << (8 * sizeof(T) - 1)) + (r & 3) - 1);
+    case 4:
+      return static_cast<T>(~u64{0} >> (r & 63));
+    default:
+      return static_cast<T>(r);
   }
 }
 inline u64 random_flags(std::mt19937_64& random) { return (random() & flags::kArithmetic) | flags::FIXED1; }
@@ -68,8 +75,8 @@ std::string describe(const char* name, T a, T b, u64 count, u64 rflags) {
   return text;
 }
 
-// Calls check(a, b, rflags) on every pair of bytes, with and without carry; on random operands for wider types. POPF is slow under some hypervisors, so the
-// numbers are modest.
+// Calls check(a, b, rflags) on every pair of bytes, with and without carry; on random operands for wider types. POPF is
+// slow under some hypervisors, so the numbers are modest.
 template <class T, class Check>
 void for_operands(Check check) {
   if constexpr (sizeof(T) == 1) {

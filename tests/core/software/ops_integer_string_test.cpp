@@ -48,10 +48,13 @@ TEST_P(IntegerOps, RepMovsOverlapsAsTheLoopWould) {
         const u64 from = down ? kArea - 600 : 500;
         CpuState s = copy_state(kData + from, kData + from + static_cast<u64>(i64{distance}), count);
         if (down) s.rflags |= flags::DF;
-        if (size == 1) execute({0xf3, 0xa4}, s);
-        else execute({0xf3, 0x48, 0xa5}, s);
+        if (size == 1)
+          execute({0xf3, 0xa4}, s);
+        else
+          execute({0xf3, 0x48, 0xa5}, s);
         reference_copy(expected, static_cast<i64>(from), static_cast<i64>(from) + distance, size, count, down);
-        EXPECT_EQ(machine.bytes(kData, kArea), expected) << size << " bytes, distance " << distance << (down ? ", down" : "");
+        EXPECT_EQ(machine.bytes(kData, kArea), expected)
+            << size << " bytes, distance " << distance << (down ? ", down" : "");
         EXPECT_EQ(gpr(RCX), 0u);
         EXPECT_EQ(machine.after().rip, kCode + (size == 1 ? 2 : 3));
       }

@@ -143,7 +143,8 @@ TEST_P(IntegerFaults, PopfObeysPrivileges) {
   machine.put(kStack, kAll | flags::RF | flags::VM | flags::VIF | flags::VIP);
   CpuState s = ExceptionMachine::start(3);
   execute({0x9d}, s);
-  EXPECT_EQ(machine.after().rflags & (kAll | flags::RF | flags::VM | flags::VIF | flags::VIP), kAll & ~(flags::IF | flags::IOPL));
+  EXPECT_EQ(machine.after().rflags & (kAll | flags::RF | flags::VM | flags::VIF | flags::VIP),
+            kAll & ~(flags::IF | flags::IOPL));
   s = ExceptionMachine::start(0);
   execute({0x9d}, s);
   EXPECT_EQ(machine.after().rflags & (kAll | flags::RF | flags::VM | flags::VIF | flags::VIP), kAll);
@@ -222,14 +223,16 @@ TEST_P(IntegerFaults, UndefinedOpcodes) {
   EXPECT_EQ(execute({0x0f, 0x0b}, ExceptionMachine::start()).vector, int{kUD});
   EXPECT_EQ(execute({0x0f, 0xff, 0xc0}, ExceptionMachine::start()).vector, int{kUD});
   EXPECT_EQ(execute({0x0f, 0xb9, 0xc0}, ExceptionMachine::start()).vector, int{kUD});
-  EXPECT_EQ(execute({0xf0, 0x01, 0xc0}, ExceptionMachine::start()).vector, int{kUD});  // LOCK with a register destination
+  EXPECT_EQ(execute({0xf0, 0x01, 0xc0}, ExceptionMachine::start()).vector,
+            int{kUD});  // LOCK with a register destination
 }
 
 TEST_P(IntegerFaults, AccessesThatCrossPages) {
   CpuState s = ExceptionMachine::start();
   s.gpr[RBX] = kData + kPageSize - 3;
   s.gpr[RAX] = 0x1122334455667788;
-  execute({0x48, 0x89, 0x03, 0x48, 0x01, 0x03, 0x48, 0x8b, 0x0b}, s, 3);  // mov [rbx], rax; add [rbx], rax; mov rcx, [rbx]
+  execute({0x48, 0x89, 0x03, 0x48, 0x01, 0x03, 0x48, 0x8b, 0x0b}, s,
+          3);  // mov [rbx], rax; add [rbx], rax; mov rcx, [rbx]
   EXPECT_EQ(gpr(RCX), 2 * s.gpr[RAX]);
   // The first half is writable, the second is not: nothing is written.
   s.gpr[RBX] = ExceptionMachine::kReadOnly - 4;

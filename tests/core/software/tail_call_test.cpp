@@ -1,5 +1,6 @@
-// Handlers go on by sibling calls: however many run in a row, the host's stack does not grow (ops/handler.h). The compilers do not promise that (g++ 12 has no
-// attribute for it), so every handler that the decoder can produce for ordinary instructions is run many times in a row here.
+// Handlers go on by sibling calls: however many run in a row, the host's stack does not grow (ops/handler.h). The
+// compilers do not promise that (g++ 12 has no attribute for it), so every handler that the decoder can produce for
+// ordinary instructions is run many times in a row here.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -21,7 +22,8 @@ using decoder::CodeMode;
 constexpr unsigned kRepetitions = 64;
 constexpr u64 kAllowedGrowth = 256;  // less than one word per repetition
 
-// A vCPU with one page of memory, mapped where the host has it. Every other access is a page fault: the tables are empty.
+// A vCPU with one page of memory, mapped where the host has it. Every other access is a page fault: the tables are
+// empty.
 class Probe {
  public:
   Probe() : page_(memory_->host(GuestPhys{0x100000})) {
@@ -93,11 +95,12 @@ class Probe {
 // Instructions that need more of a machine than Probe has, or do not go on in their block.
 bool is_ordinary(Operation operation) {
   static const std::set<std::string_view> kOthers{
-      "INT",   "INT1",  "INT3",  "INTO",     "IRET",   "IN",      "OUT",    "INS",    "OUTS",  "HLT",    "CLI",    "STI",
-      "RDTSC", "RDTSCP", "RDPMC", "CPUID",   "RDMSR",  "WRMSR",   "MOV_CR", "MOV_DR", "LGDT",  "LIDT",   "LLDT",   "LTR",
-      "LMSW",  "CLTS",  "INVD",  "WBINVD",   "INVLPG", "INVPCID", "SWAPGS", "STAC",   "CLAC",  "MWAIT",  "MONITOR", "MOV_SEG",
-      "POP_SEG", "LDS", "LES",   "LFS",      "LGS",    "LSS",     "LAR",    "LSL",    "VERR",  "VERW",   "POPF",
-      "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT", "WRFSBASE", "WRGSBASE", "RDFSBASE", "RDGSBASE", "ENTER"};
+      "INT",     "INT1",     "INT3",     "INTO",     "IRET",     "IN",      "OUT",     "INS",     "OUTS",   "HLT",
+      "CLI",     "STI",      "RDTSC",    "RDTSCP",   "RDPMC",    "CPUID",   "RDMSR",   "WRMSR",   "MOV_CR", "MOV_DR",
+      "LGDT",    "LIDT",     "LLDT",     "LTR",      "LMSW",     "CLTS",    "INVD",    "WBINVD",  "INVLPG", "INVPCID",
+      "SWAPGS",  "STAC",     "CLAC",     "MWAIT",    "MONITOR",  "MOV_SEG", "POP_SEG", "LDS",     "LES",    "LFS",
+      "LGS",     "LSS",      "LAR",      "LSL",      "VERR",     "VERW",    "POPF",    "SYSCALL", "SYSRET", "SYSENTER",
+      "SYSEXIT", "WRFSBASE", "WRGSBASE", "RDFSBASE", "RDGSBASE", "ENTER"};
   return !kOthers.contains(decoder::operation_name(operation));
 }
 
@@ -107,7 +110,8 @@ TEST(TailCalls, NoHandlerGrowsTheStack) {
   decoder::Decoder decoder;
   std::set<Handler> seen;
   unsigned tested = 0, left = 0;
-  const std::vector<std::vector<u8>> prefixes{{}, {0x66}, {0x48}, {0xf2}, {0xf3}, {0xf2, 0x48}, {0xf3, 0x48}, {0x66, 0x48}, {0x64}};
+  const std::vector<std::vector<u8>> prefixes{{},           {0x66},       {0x48},       {0xf2}, {0xf3},
+                                              {0xf2, 0x48}, {0xf3, 0x48}, {0x66, 0x48}, {0x64}};
   const std::vector<std::vector<u8>> maps{{}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
   // Register form; [rbx]; [rbx + rcx * 2 + 8].
   const auto try_one = [&](std::vector<u8> bytes) {
@@ -137,7 +141,8 @@ TEST(TailCalls, NoHandlerGrowsTheStack) {
           start.insert(start.end(), map.begin(), map.end());
           start.push_back(static_cast<u8>(opcode));
           const u8 field = static_cast<u8>(reg << 3);
-          for (const std::vector<u8>& operands : {std::vector<u8>{static_cast<u8>(0xc3 | field), 1}, {static_cast<u8>(0x03 | field), 1},
+          for (const std::vector<u8>& operands : {std::vector<u8>{static_cast<u8>(0xc3 | field), 1},
+                                                  {static_cast<u8>(0x03 | field), 1},
                                                   {static_cast<u8>(0x44 | field), 0x4b, 8, 1}}) {
             std::vector<u8> bytes = start;
             bytes.insert(bytes.end(), operands.begin(), operands.end());
