@@ -19,6 +19,11 @@ constexpr u16 kSystemCode = 0x10;
 constexpr u64 kStubStride = 16;  // a HLT for each vector
 constexpr unsigned kVectors = 32;
 
+// The run drive starts here: code beside the exit that touches the writable pages and goes to the case, so that the
+// case finds a warm TLB. XCHG with memory, twice, changes neither registers nor flags nor memory.
+constexpr u64 kPreludeOffset = 0x100;
+constexpr u64 kPrelude = kExit + kPreludeOffset;
+
 constexpr u64 kStepLimit = 100'000;
 
 constexpr u8 kHlt = 0xf4;
@@ -28,6 +33,23 @@ u64 get64(const u8* at) {
   u64 value;
   std::memcpy(&value, at, sizeof value);
   return value;
+}
+
+// Everything but the distance of the final jump, whose address is returned.
+u64 put_prelude(u8* at) {
+  u64 length = 0;
+  for (unsigned page = 0; page < kDataPages.size(); ++page) {
+    if (kDataPages[page] != PageKind::writable) continue;
+    const u32 address = static_cast<u32>(kDataBase + page * kPageSize);
+    for (unsigned twice = 0; twice < 2; ++twice) {
+      constexpr u8 kXchgAlAbsolute[] = {0x86, 0x04, 0x25};
+      std::memcpy(at + length, kXchgAlAbsolute, sizeof kXchgAlAbsolute);
+      std::memcpy(at + length + sizeof kXchgAlAbsolute, &address, sizeof address);
+      length += sizeof kXchgAlAbsolute + sizeof address;
+    }
+  }
+  at[length] = 0xe9;
+  return length + 1;
 }
 
 // SDM 3A 6.14.1: a 64-bit interrupt gate.
@@ -88,6 +110,7 @@ void EngineRunner::build_guest() {
   map_page(kStubLinear, kStubPhysical, false, false, true);
   map_page(kStackLinear, kStackPhysical, false, true, false);
   *memory_->host(GuestPhys{kExitPhysical}) = kHlt;  // #GP at CPL 3
+  prelude_jump_ = kPreludeOffset + put_prelude(memory_->host(GuestPhys{kExitPhysical + kPreludeOffset}));
   u8* system = memory_->host(GuestPhys{kSystemPhysical});
   put64(system + kGdt + kSystemCode, 0x00209b0000000000);            // 64-bit code, DPL 0
   put64(system + kGdt + (kCodeSelector & ~7), 0x0020fb0000000000);   // ... DPL 3
@@ -125,7 +148,7 @@ void EngineRunner::load(const DataImage& data, const CodeImage& code) {
     std::memcpy(memory_->host(GuestPhys{kDataPhysical + at}), data.data() + at, kPageSize);
 }
 
-void EngineRunner::start(const TestCase& test) {
+void EngineRunner::start(const TestCase& test, Drive drive) {
   for (unsigned i = 0; i < test.patch_count; ++i) {
     const Patch& patch = test.patches[i];
     for (unsigned k = 0; k < patch.length; ++k)
@@ -133,7 +156,9 @@ void EngineRunner::start(const TestCase& test) {
   }
   CpuState state = initial_;
   state.gpr = test.initial.gpr;
-  state.rip = test.initial.rip;
+  state.rip = drive == Drive::run ? kPrelude : test.initial.rip;
+  const u32 distance = static_cast<u32>(test.initial.rip - (kExit + prelude_jump_ + sizeof(u32)));
+  std::memcpy(memory_->host(GuestPhys{kExitPhysical + prelude_jump_}), &distance, sizeof distance);
   state.rflags = test.initial.rflags;
   from_fx_image(test.initial.fx, state);
   clock_.set_count(InstrCount{0});
@@ -178,7 +203,7 @@ void EngineRunner::collect(Outcome& out) {
 
 void EngineRunner::run(const TestCase& test, Drive drive, Outcome& out) {
   out.ran = 0;
-  start(test);
+  start(test, drive);
   if (finish(drive)) collect(out);
   out.change_count = 0;
   out.change_hash = 0;

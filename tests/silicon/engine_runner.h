@@ -25,7 +25,7 @@ class EngineRunner {
   class NoInterrupts;
   void map_page(u64 linear, u64 physical, bool user, bool writable, bool executable);
   void build_guest();
-  void start(const TestCase& test);
+  void start(const TestCase& test, Drive drive);
   bool finish(Drive drive);
   void collect(Outcome& out);
 
@@ -34,7 +34,8 @@ class EngineRunner {
   Bus ports_, mmio_;
   std::unique_ptr<NoInterrupts> interrupts_;
   std::unique_ptr<SoftwareEngine> engine_;
-  CpuState initial_;  // what does not depend on the case
+  CpuState initial_;      // what does not depend on the case
+  u64 prelude_jump_ = 0;  // offset in the exit page of the distance of the jump to the case
   DataImage base_{};
 };
 
