@@ -7,12 +7,13 @@ namespace {
 
 // Physical memory: page tables, then one page each of system data, stubs and ring-0 stack, code, data, exit.
 constexpr u64 kRamBytes = 4 << 20;
-constexpr u64 kTables = 0x1000;  // PML4, PDPT, PD, PT
+constexpr u64 kTables = 0x1000;  // PML4; PDPT, PD, PT of the test's addresses; the same of the guest's own
 constexpr u64 kSystemPhysical = 0x8000, kStubPhysical = 0x9000, kStackPhysical = 0xa000, kExitPhysical = 0xb000;
 constexpr u64 kCodePhysical = 0x100000, kDataPhysical = 0x200000;
 
-// The guest's own pages, in the same 2 MB of linear addresses as the test's, for supervisor access only.
-constexpr u64 kSystemLinear = 0x10180000, kStubLinear = 0x10181000, kStackLinear = 0x10182000;
+// The guest's own pages, for supervisor access only: in the upper half, where a native case meets the host's kernel.
+constexpr u64 kSystemLinear = 0xffffa00000180000, kStubLinear = kSystemLinear + kPageSize,
+              kStackLinear = kSystemLinear + 2 * kPageSize;
 constexpr u64 kStackTop = kStackLinear + kPageSize;
 constexpr u64 kGdt = 0, kTss = 0x100, kIdt = 0x200;  // within the system page
 constexpr u16 kSystemCode = 0x10;
@@ -87,16 +88,19 @@ EngineRunner::EngineRunner() : interrupts_(std::make_unique<NoInterrupts>()) {
 
 EngineRunner::~EngineRunner() = default;
 
-// All mapped addresses lie in one page table.
+// Each half of the linear addresses has one table of each level.
 void EngineRunner::map_page(u64 linear, u64 physical, bool user, bool writable, bool executable) {
   constexpr u64 kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 0x20, kDirty = 0x40, kNoExecute = u64{1} << 63;
   const u64 index[4] = {linear >> 39 & 511, linear >> 30 & 511, linear >> 21 & 511, linear >> 12 & 511};
-  for (unsigned level = 0; level < 3; ++level)
-    put64(memory_->host(GuestPhys{kTables + level * kPageSize + 8 * index[level]}),
-          (kTables + (level + 1) * kPageSize) | kPresent | kWritable | kUser | kAccessed);
-  put64(memory_->host(GuestPhys{kTables + 3 * kPageSize + 8 * index[3]}),
-        physical | kPresent | kAccessed | (writable ? kWritable | kDirty : 0) | (user ? kUser : 0) |
-            (executable ? 0 : kNoExecute));
+  u64 table = kTables;
+  for (unsigned level = 0; level < 3; ++level) {
+    const u64 next = kTables + ((linear >> 63 ? 4 : 1) + level) * kPageSize;
+    put64(memory_->host(GuestPhys{table + 8 * index[level]}), next | kPresent | kWritable | kUser | kAccessed);
+    table = next;
+  }
+  put64(memory_->host(GuestPhys{table + 8 * index[3]}), physical | kPresent | kAccessed |
+                                                            (writable ? kWritable | kDirty : 0) | (user ? kUser : 0) |
+                                                            (executable ? 0 : kNoExecute));
 }
 
 void EngineRunner::build_guest() {
