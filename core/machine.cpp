@@ -11,7 +11,6 @@ namespace {
 // so is not its source.
 constexpr u64 kSkipsBeforeGivingUp = 100'000;
 constexpr u64 kLongestSlice = u64{1} << 40;  // so that engines can count down in 64-bit signed numbers
-constexpr VirtualNs kNever{~u64{0}};
 
 template <class Component>
 std::string hash_of(const Component& component) {
@@ -52,15 +51,11 @@ std::string_view to_string(ExitReason reason) {
 
 Machine::Machine(std::unique_ptr<PhysicalMemory> memory) : memory_(std::move(memory)) {}
 
-RunResult Machine::run(const RunLimits& limits, const PollFunction& poll, u64 poll_every) {
+RunResult Machine::run(const RunLimits& limits, Door* door) {
   RONDO_ASSERT(engine_);
-  RONDO_ASSERT(poll_every > 0);
-  // Poll points are multiples of poll_every, whatever else ends a slice: input that is ready at a poll enters at the
-  // same count on every drive.
-  const auto next_multiple = [&] { return InstrCount{(clock_.count().value / poll_every + 1) * poll_every}; };
-  std::optional<InstrCount> next_poll;
-  if (poll) next_poll = next_multiple();
-  bool idle_polled = false;
+  std::optional<InstrCount> next_visit;
+  if (door) next_visit = door->next_visit(clock_.count());
+  bool idle_visited = false;
   u64 skips = 0;  // since an instruction was executed
 
   while (true) {
@@ -68,14 +63,14 @@ RunResult Machine::run(const RunLimits& limits, const PollFunction& poll, u64 po
     if (exit_) return *exit_;
     if (limits.instructions && clock_.count() >= *limits.instructions) return {ExitReason::instruction_limit};
     if (limits.virtual_time && clock_.now() >= *limits.virtual_time) return {ExitReason::time_limit};
-    if (next_poll && clock_.count() >= *next_poll) {
-      if (!poll(std::nullopt)) return {ExitReason::stopped};
-      next_poll = next_multiple();
-      continue;  // what the poll injected may have armed timers or asked for an exit
+    if (next_visit && clock_.count() >= *next_visit) {
+      if (!door->visit(std::nullopt)) return {ExitReason::stopped};
+      next_visit = door->next_visit(clock_.count());
+      continue;  // what entered may have armed timers or asked for an exit
     }
 
     InstrCount stop = clock_.count() + kLongestSlice;
-    if (next_poll) stop = std::min(stop, *next_poll);
+    if (next_visit) stop = std::min(stop, *next_visit);
     if (limits.instructions) stop = std::min(stop, *limits.instructions);
     if (const auto due = clock_.next_due_count()) stop = std::min(stop, *due);
     if (limits.virtual_time) {
@@ -86,7 +81,7 @@ RunResult Machine::run(const RunLimits& limits, const PollFunction& poll, u64 po
 
     const InstrCount before = clock_.count();
     const EngineStop why = limits.single_step ? engine_->step() : engine_->run(stop);
-    if (clock_.count() != before) skips = 0, idle_polled = false;
+    if (clock_.count() != before) skips = 0, idle_visited = false;
     switch (why) {
       case EngineStop::count_reached:
       case EngineStop::attention:
@@ -100,12 +95,13 @@ RunResult Machine::run(const RunLimits& limits, const PollFunction& poll, u64 po
       case EngineStop::halted: {
         if (exit_) return *exit_;
         const auto due = clock_.next_due();
-        if (poll && !idle_polled) {
-          idle_polled = true;
-          if (!poll(due.value_or(kNever))) return {ExitReason::stopped};
+        if (door && !idle_visited) {
+          idle_visited = true;
+          if (!door->visit(due.value_or(kNever))) return {ExitReason::stopped};
+          next_visit = door->next_visit(clock_.count());
           break;  // input may have woken the vCPU
         }
-        idle_polled = false;
+        idle_visited = false;
         if (!due) return {ExitReason::halted};
         if (++skips >= kSkipsBeforeGivingUp && !(engine_->state().rflags & flags::IF)) return {ExitReason::halted};
         clock_.skip_to(limits.virtual_time ? std::min(*due, *limits.virtual_time) : *due);

@@ -4,7 +4,6 @@
 // interfaces.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "core/bus/bus.h"
 #include "core/device.h"
+#include "core/door.h"
 #include "core/engine.h"
 #include "core/memory/physical_memory.h"
 #include "core/time/clock.h"
@@ -41,10 +41,6 @@ struct RunLimits {
   bool single_step = false;  // the reference drive, for tests
 };
 
-// Called between slices of execution (and when the machine would idle) with the machine at a Moment. It may inject
-// input. Returns false to stop the run. `idle_until`: the machine is about to skip to that time.
-using PollFunction = std::function<bool(std::optional<VirtualNs> idle_until)>;
-
 class Machine final : public MachineControl {
  public:
   explicit Machine(std::unique_ptr<PhysicalMemory> memory);
@@ -59,10 +55,8 @@ class Machine final : public MachineControl {
   void attach_engine(std::unique_ptr<Engine> engine) { engine_ = std::move(engine); }
   void add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
 
-  // Runs to an exit or a limit. May be called again after a limit was reached. `poll` may be empty; poll_every is in
-  // instructions: how often it is called while the guest is busy. Polling never changes what the guest does unless it
-  // injects something.
-  RunResult run(const RunLimits& limits, const PollFunction& poll = {}, u64 poll_every = 2'000'000);
+  // Runs to an exit or a limit. May be called again after a limit was reached. Without a door nothing enters.
+  RunResult run(const RunLimits& limits, Door* door = nullptr);
 
   void request_power_off() override;
   void request_reset() override;

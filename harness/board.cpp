@@ -146,27 +146,33 @@ void Board::Parts::attach_software_engine() {
 
 Status Board::Parts::boot(const BoardConfig& config) {
   PhysicalMemory& memory = machine.memory();
-  Result<host::FileBytes> kernel = host::FileBytes::read(config.kernel_path, "kernel", memory.size());
-  if (!kernel) return kernel.error();
-  host::FileBytes initrd;
-  if (!config.initrd_path.empty()) {
-    Result<host::FileBytes> file = host::FileBytes::read(config.initrd_path, "initrd", memory.size());
-    if (!file) return file.error();
-    initrd = std::move(*file);
-  }
   boot::Placement placement(memory);
   const Status taken = placement.take("the ACPI tables", kFirmwareArea, kFirmwareAreaSize, boot::RegionType::reserved);
   if (!taken) return taken;
   for (const GuestBlob& blob : build_acpi_tables(AcpiTablesConfig{.cpus = 1})) {
     if (!memory.write(blob.address, blob.bytes)) return Error{"the ACPI tables do not fit into memory"};
   }
-  const boot::BootRequest request{kernel->bytes(), initrd.bytes(), config.command_line, GuestPhys{kAcpiRsdpAddress}};
+  const boot::BootRequest request{config.kernel.bytes, config.initrd.bytes, config.command_line,
+                                  GuestPhys{kAcpiRsdpAddress}};
   Result<boot::BootedImage> image = boot::load(request, memory, placement);
-  if (!image) return Error{"kernel '" + config.kernel_path + "': " + image.error().message};
+  if (!image) return Error{"kernel '" + config.kernel.name + "': " + image.error().message};
   image_kind = image->kind;
   machine.engine().set_state(image->cpu);
   machine.engine().memory_changed();
   return success();
+}
+
+Result<Image> Image::read(const std::string& path, const std::string& role, u64 memory_bytes) {
+  if (path.empty()) return Image{};
+  Result<host::FileBytes> file = host::FileBytes::read(path, role, std::max(memory_bytes, kMinimumRam));
+  if (!file) return file.error();
+  const auto storage = std::make_shared<const host::FileBytes>(std::move(*file));
+  return Image{path, storage->bytes(), storage};
+}
+
+Image Image::of(std::string name, std::vector<u8> bytes) {
+  const auto storage = std::make_shared<const std::vector<u8>>(std::move(bytes));
+  return Image{std::move(name), *storage, storage};
 }
 
 Board::Board(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -179,20 +185,43 @@ Result<std::unique_ptr<Board>> Board::create(const BoardConfig& config) {
   parts->build_devices(config);
   if (Status mapped = parts->map_devices(); !mapped) return mapped.error();
   parts->attach_software_engine();
-  if (!config.kernel_path.empty()) {
+  if (config.kernel.given()) {
     if (Status booted = parts->boot(config); !booted) return booted.error();
   }
   return std::unique_ptr<Board>(new Board(std::move(parts)));
 }
 
 Machine& Board::machine() { return parts_->machine; }
+const Clock& Board::clock() const { return parts_->machine.clock(); }
 const std::string& Board::image_kind() const { return parts_->image_kind; }
 bool Board::console_listens() const {
   const Uart16550& uart = *parts_->devices.com1;
   return uart.wants_input() && uart.can_receive();
 }
-void Board::console_receive(u8 byte) { parts_->devices.com1->receive(byte); }
-void Board::console_receive_break() { parts_->devices.com1->receive_break(); }
+
+void Board::enter(const Input& input) {
+  const Devices& d = parts_->devices;
+  Uart16550& uart = input.port == 0 ? *d.com1 : *d.com2;
+  switch (input.kind) {
+    case InputKind::console:
+      for (const u8 byte : input.bytes) uart.receive(byte);
+      break;
+    case InputKind::console_break:
+      uart.receive_break();
+      break;
+    case InputKind::wake: {
+      Clock& clock = parts_->machine.clock();
+      clock.skip_to(std::min(input.time, clock.next_due().value_or(kNever)));
+      break;
+    }
+    case InputKind::power_button:
+      d.acpi_pm->press_power_button();
+      break;
+    case InputKind::reset_button:
+      parts_->machine.request_reset();
+      break;
+  }
+}
 
 std::vector<u8> Board::save() {
   StateWriter writer;

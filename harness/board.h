@@ -3,8 +3,11 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "core/door.h"
 #include "core/machine.h"
 
 namespace rondo {
@@ -18,32 +21,44 @@ inline constexpr i64 kDefaultRtcStart =
 // that is ready enters a machine are the same in every run.
 inline constexpr u64 kPollEvery = 200'000;
 
+// A boot image: a name for messages, and its bytes. They are read once, so that what is recorded is what was loaded.
+struct Image {
+  std::string name;  // empty: none
+  std::span<const u8> bytes;
+  std::shared_ptr<const void> storage;  // keeps the bytes
+
+  bool given() const { return !name.empty(); }
+  // `role` names it in messages ("kernel", "initrd"). An empty path gives no image. Refuses what is larger than guest
+  // memory.
+  static Result<Image> read(const std::string& path, const std::string& role, u64 memory_bytes = kMaximumRam);
+  static Image of(std::string name, std::vector<u8> bytes);
+};
+
 struct BoardConfig {
   u64 memory_bytes = u64{256} << 20;
   i64 rtc_start = kDefaultRtcStart;  // seconds since 1970, UTC: what the battery-backed clock shows at reset
   u64 seed = 0;                      // of everything that the machine draws; nothing draws with one vCPU
-  std::string kernel_path;           // empty: nothing is loaded; the state comes from Machine::load()
-  std::string initrd_path;           // empty: none
+  Image kernel;                      // none: nothing is loaded; the state comes from elsewhere
+  Image initrd;
   std::string command_line = kDefaultCommandLine;
   CharacterSink* console = nullptr;  // output of the first serial port; outlives the board. Null: discarded
 };
 
-class Board {
+class Board final : public InputSink {
  public:
   // Errors are one line and name the file or value at fault.
   static Result<std::unique_ptr<Board>> create(const BoardConfig& config);
-  ~Board();
+  ~Board() override;
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
   Machine& machine();
+  const Clock& clock() const;
   const std::string& image_kind() const;  // "bzImage (lz4)", "vmlinux", "multiboot"; empty if nothing was loaded
 
-  // Input for the first serial port. A byte given while the guest does not listen, or has no room, is lost as on a real
-  // line.
+  // A console byte that comes while the guest does not listen, or has no room, is lost as on a real line.
+  void enter(const Input& input) override;
   bool console_listens() const;
-  void console_receive(u8 byte);
-  void console_receive_break();
 
   // A complete saved machine with what is needed to build its board.
   std::vector<u8> save();

@@ -23,6 +23,8 @@ constexpr char kHelp[] =
     "Ctrl-A h    this help\n"
     "Ctrl-A x    leave: end the run\n"
     "Ctrl-A i    show the instruction count and the virtual time\n"
+    "Ctrl-A p    press the power button (the guest is asked to shut down)\n"
+    "Ctrl-A r    press the reset button (ends the run)\n"
     "Ctrl-A b    send a break (the kernel's magic SysRq on a serial console)\n"
     "Ctrl-A a    send Ctrl-A\n";
 
@@ -74,7 +76,7 @@ void Console::show(const std::string& text) {
   if (output_ >= 0) host::write_all(output_, {reinterpret_cast<const u8*>(text.data()), text.size()});
 }
 
-void Console::take_key(Board& board, u8 byte) {
+void Console::take_key(const Board& board, InputSink& sink, u8 byte) {
   if (!interactive_) {
     typed_.push_back(byte);
     return;
@@ -96,14 +98,20 @@ void Console::take_key(Board& board, u8 byte) {
       show(kHelp);
       break;
     case 'b':
-      board.console_receive_break();
+      sink.enter({.kind = InputKind::console_break});
+      break;
+    case 'p':
+      sink.enter({.kind = InputKind::power_button});
+      break;
+    case 'r':
+      sink.enter({.kind = InputKind::reset_button});
       break;
     case 'a':
     case kEscape:
       typed_.push_back(kEscape);
       break;
     case 'i': {
-      const Clock& clock = board.machine().clock();
+      const Clock& clock = board.clock();
       show("\n[" + std::to_string(clock.count().value) + " instructions, " + std::to_string(clock.now().value) +
            " virtual ns]\n");
       break;
@@ -113,7 +121,7 @@ void Console::take_key(Board& board, u8 byte) {
   }
 }
 
-void Console::read_input(Board& board) {
+void Console::read_input(const Board& board, InputSink& sink) {
   while (input_ >= 0 && typed_.size() < kInputBuffer && host::wait_readable(input_, 0)) {
     std::array<u8, 256> bytes;
     const ssize_t got = ::read(input_, bytes.data(), bytes.size());
@@ -122,14 +130,15 @@ void Console::read_input(Board& board) {
       input_ = -1;  // the end of the input is not the end of the run
       return;
     }
-    for (ssize_t i = 0; i < got; ++i) take_key(board, bytes[static_cast<std::size_t>(i)]);
+    for (ssize_t i = 0; i < got; ++i) take_key(board, sink, bytes[static_cast<std::size_t>(i)]);
   }
 }
 
-void Console::wait_idle(Board& board, VirtualNs idle_until, std::optional<host::HostNs> wall_deadline) {
+void Console::wait_idle(const Board& board, InputSink& sink, VirtualNs idle_until,
+                        std::optional<host::HostNs> wall_deadline) {
   const host::HostNs start = host::monotonic_now();
-  const VirtualNs idle_from = board.machine().clock().now();
-  const u64 idle_ns = idle_until - idle_from;
+  const VirtualNs idle_from = board.clock().now();
+  const u64 idle_ns = idle_until - idle_from;  // for ever: also if nothing is due
   bool woken = false;
   while (!woken && !host::StopSignals::pending()) {
     const host::HostNs now = host::monotonic_now();
@@ -138,22 +147,24 @@ void Console::wait_idle(Board& board, VirtualNs idle_until, std::optional<host::
     u64 wait = idle_ns - waited;
     if (wall_deadline) wait = std::min(wait, *wall_deadline - now);
     woken = host::wait_readable(input_, wait);
-    if (woken) read_input(board);
+    if (woken) read_input(board, sink);
     if (input_ < 0) interactive_ = false;  // the terminal went away
     woken = leave_ || !typed_.empty() || !interactive_;
   }
   // The time at which input arrives is part of the input: the guest's clock shows it.
-  if (woken) board.machine().clock().skip_to(idle_from + std::min(idle_ns, host::monotonic_now() - start));
+  if (woken)
+    sink.enter({.kind = InputKind::wake, .time = idle_from + std::min(idle_ns, host::monotonic_now() - start)});
 }
 
-bool Console::exchange(Board& board, std::optional<VirtualNs> idle_until, std::optional<host::HostNs> wall_deadline) {
+bool Console::exchange(const Board& board, InputSink& sink, std::optional<VirtualNs> idle_until,
+                       std::optional<host::HostNs> wall_deadline) {
   if (!flush()) return false;
   const bool look = looks_ == 0 || idle_until;
   looks_ = (looks_ + 1) % kLookEvery;
-  if (look) read_input(board);
-  if (idle_until && interactive_ && typed_.empty() && !leave_) wait_idle(board, *idle_until, wall_deadline);
+  if (look) read_input(board, sink);
+  if (idle_until && interactive_ && typed_.empty() && !leave_) wait_idle(board, sink, *idle_until, wall_deadline);
   while (!typed_.empty() && board.console_listens()) {
-    board.console_receive(typed_.front());
+    sink.enter({.kind = InputKind::console, .bytes = {typed_.front()}});
     typed_.pop_front();
   }
   return !leave_;

@@ -30,17 +30,18 @@ class Console final : public CharacterSink {
   void put(u8 byte) override;
   // False if the output can no longer be written.
   bool flush();
-  // Moves input to the guest. If the machine idles and somebody types, waits until there is input or the host's time
-  // has caught up, at most until wall_deadline. False: the user wants to leave.
-  bool exchange(Board& board, std::optional<VirtualNs> idle_until, std::optional<host::HostNs> wall_deadline);
+  // Moves input to the guest, through `sink`. If the machine idles and somebody types, waits until there is input or
+  // the host's time has caught up, at most until wall_deadline. False: the user wants to leave.
+  bool exchange(const Board& board, InputSink& sink, std::optional<VirtualNs> idle_until,
+                std::optional<host::HostNs> wall_deadline);
   const std::string& error() const { return error_; }
   // Gives the terminal back and writes what is left.
   void close();
 
  private:
-  void read_input(Board& board);
-  void take_key(Board& board, u8 byte);
-  void wait_idle(Board& board, VirtualNs idle_until, std::optional<host::HostNs> wall_deadline);
+  void read_input(const Board& board, InputSink& sink);
+  void take_key(const Board& board, InputSink& sink, u8 byte);
+  void wait_idle(const Board& board, InputSink& sink, VirtualNs idle_until, std::optional<host::HostNs> wall_deadline);
   void show(const std::string& text);
 
   std::string where_;

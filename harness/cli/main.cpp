@@ -40,9 +40,8 @@ CLI::Option* add_value(CLI::App& app, const std::string& name, Parse parse, Stor
 
 void add_run(CLI::App& app, RunOptions& o) {
   app.footer(kRunExamples);
-  app.add_option("--kernel", o.board.kernel_path, "Linux bzImage, ELF vmlinux or multiboot 1 kernel")
-      ->type_name("FILE");
-  app.add_option("--initrd", o.board.initrd_path, "initial RAM disk (a multiboot kernel gets it as its module)")
+  app.add_option("--kernel", o.kernel_path, "Linux bzImage, ELF vmlinux or multiboot 1 kernel")->type_name("FILE");
+  app.add_option("--initrd", o.initrd_path, "initial RAM disk (a multiboot kernel gets it as its module)")
       ->type_name("FILE");
   app.add_option("--append", o.board.command_line, "kernel command line")->type_name("TEXT")->capture_default_str();
   add_value(

@@ -43,8 +43,8 @@ class RunSession {
     if (stop && (!limits.instructions || *stop < *limits.instructions)) limits.instructions = stop;
     limits.virtual_time = options_.max_time;
     limits.single_step = options_.single_step;
-    const auto poll = [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); };
-    const RunResult result = board_.machine().run(limits, poll, kPollEvery);
+    PollingDoor door(kPollEvery, [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); });
+    const RunResult result = board_.machine().run(limits, &door);
     const bool at_stop = result.reason == ExitReason::instruction_limit && stop &&
                          board_.machine().clock().count() >= *stop &&
                          (!options_.max_instructions || *stop < *options_.max_instructions);
@@ -71,7 +71,7 @@ class RunSession {
       return false;
     }
     progress_.update(board_.machine().clock());
-    return console_.exchange(board_, idle_until, wall_deadline_);
+    return console_.exchange(board_, board_, idle_until, wall_deadline_);
   }
 
   const RunOptions& options_;
@@ -135,7 +135,7 @@ Status check_options(const RunOptions& o) {
   if (o.engine == "kvm") return Error{"--engine kvm is not available yet: use --engine software"};
   if (o.engine != "software") return Error{"--engine '" + o.engine + "' is not known: use software"};
   if (o.cpus != 1) return Error{"--cpus " + std::to_string(o.cpus) + ": only 1 is supported so far"};
-  if (o.board.kernel_path.empty() && o.restore_path.empty())
+  if (o.kernel_path.empty() && o.restore_path.empty())
     return Error{"--kernel is missing: name a bzImage, a vmlinux or a multiboot kernel"};
   if (o.save_at && o.trace) return Error{"--save-at and --trace cannot be combined: use two runs"};
   return success();
@@ -164,10 +164,17 @@ int run_command(const RunOptions& options) {
     const Result<u64> bytes = Board::saved_memory_bytes(saved.bytes());
     if (!bytes) return fail("saved machine '" + options.restore_path + "': " + bytes.error().message);
     config.memory_bytes = *bytes;
-    config.kernel_path.clear();
+  } else {
+    Result<Image> kernel = Image::read(options.kernel_path, "kernel", config.memory_bytes);
+    if (!kernel) return fail(kernel.error().message);
+    Result<Image> initrd = Image::read(options.initrd_path, "initrd", config.memory_bytes);
+    if (!initrd) return fail(initrd.error().message);
+    config.kernel = std::move(*kernel);
+    config.initrd = std::move(*initrd);
   }
   Result<std::unique_ptr<Board>> board = Board::create(config);
   if (!board) return fail(board.error().message);
+  config.kernel = config.initrd = {};  // they are in guest memory now
   if (!options.restore_path.empty()) {
     if (Status restored = (*board)->restore(saved.bytes()); !restored) {
       return fail("saved machine '" + options.restore_path + "': " + restored.error().message);

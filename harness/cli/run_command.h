@@ -10,7 +10,9 @@
 namespace rondo::cli {
 
 struct RunOptions {
-  BoardConfig board;
+  BoardConfig board;  // without its images
+  std::string kernel_path;
+  std::string initrd_path;
   std::string engine = "software";
   unsigned cpus = 1;
   std::string console = "stdio";

@@ -104,7 +104,7 @@ class PythonMachine {
   void feed_input() {
     const std::lock_guard lock(typed_mutex_);
     while (!typed_.empty() && board_->console_listens()) {
-      board_->console_receive(static_cast<u8>(typed_.front()));
+      board_->enter({.kind = InputKind::console, .bytes = {static_cast<u8>(typed_.front())}});
       typed_.pop_front();
     }
   }
@@ -119,23 +119,21 @@ class PythonMachine {
     const InstrCount first = machine.clock().count();
     const std::size_t search_from = sink_.size();
     std::string ended_by;
-    const RunResult result = machine.run(
-        limits,
-        [&](std::optional<VirtualNs>) {
-          feed_input();
-          if (until && sink_.contains(*until, search_from)) {
-            ended_by = "console_match";
-            return false;
-          }
-          if (max_wall_ns && host::monotonic_now() - start >= *max_wall_ns) {
-            ended_by = "wall_limit";
-            return false;
-          }
-          const py::gil_scoped_acquire gil;  // Ctrl-C, and whatever else Python's signal handlers raise
-          raised_ = PyErr_CheckSignals() != 0;
-          return !raised_;
-        },
-        kPollEvery);
+    PollingDoor door(kPollEvery, [&](std::optional<VirtualNs>) {
+      feed_input();
+      if (until && sink_.contains(*until, search_from)) {
+        ended_by = "console_match";
+        return false;
+      }
+      if (max_wall_ns && host::monotonic_now() - start >= *max_wall_ns) {
+        ended_by = "wall_limit";
+        return false;
+      }
+      const py::gil_scoped_acquire gil;  // Ctrl-C, and whatever else Python's signal handlers raise
+      raised_ = PyErr_CheckSignals() != 0;
+      return !raised_;
+    });
+    const RunResult result = machine.run(limits, &door);
     Report report = make_report(machine, result, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
     if (!ended_by.empty()) report.exit = ended_by;
     report.image = board_->image_kind();
@@ -187,8 +185,8 @@ PYBIND11_MODULE(_rondo, module) {
       .def(py::init([](const std::string& kernel, const std::string& initrd, const std::string& append, u64 memory,
                        u64 seed, i64 rtc_start) {
              BoardConfig config;
-             config.kernel_path = kernel;
-             config.initrd_path = initrd;
+             config.kernel = unwrap(Image::read(kernel, "kernel", memory));
+             config.initrd = unwrap(Image::read(initrd, "initrd", memory));
              config.command_line = append;
              config.memory_bytes = memory;
              config.seed = seed;

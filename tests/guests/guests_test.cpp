@@ -15,7 +15,12 @@ struct Outcome {
 Outcome execute(const std::string& name, bool single_step) {
   BoardConfig config;
   config.memory_bytes = u64{64} << 20;
-  config.kernel_path = std::string(RONDO_GUESTS) + "/" + name + ".elf";
+  auto kernel = Image::read(std::string(RONDO_GUESTS) + "/" + name + ".elf", "kernel");
+  if (!kernel) {
+    ADD_FAILURE() << kernel.error().message;
+    return {};
+  }
+  config.kernel = *kernel;
   auto board = Board::create(config);
   if (!board) {
     ADD_FAILURE() << board.error().message;

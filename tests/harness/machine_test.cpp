@@ -129,13 +129,13 @@ TEST_F(MachineLoop, PollsComeAtMultiplesWhateverElseHappens) {
   timer = machine.clock().add_timer("t", [&] { machine.clock().arm(timer, machine.clock().now() + 33); });
   machine.clock().arm(timer, VirtualNs{7});
   std::vector<u64> polls;
-  const auto poll = [&](std::optional<VirtualNs> idle) {
+  PollingDoor door(50, [&](std::optional<VirtualNs> idle) {
     EXPECT_FALSE(idle);
     polls.push_back(machine.clock().count().value);
     return true;
-  };
-  machine.run(instructions(130), poll, 50);
-  machine.run(instructions(210), poll, 50);
+  });
+  machine.run(instructions(130), &door);
+  machine.run(instructions(210), &door);
   EXPECT_EQ(polls, (std::vector<u64>{50, 100, 150, 200}));
 }
 
@@ -143,15 +143,17 @@ TEST_F(MachineLoop, PollMayWakeAnIdleMachineOrStopIt) {
   engine->halt_at = InstrCount{10};
   machine.clock().arm(machine.clock().add_timer("far", [] {}), VirtualNs{1'000'000'000});
   std::optional<VirtualNs> told;
-  machine.run(instructions(20), [&](std::optional<VirtualNs> idle) {
+  PollingDoor waking(1000, [&](std::optional<VirtualNs> idle) {
     if (idle) told = idle, engine->awake = true;
     return true;
   });
+  machine.run(instructions(20), &waking);
   EXPECT_EQ(told, VirtualNs{1'000'000'000});
   EXPECT_EQ(machine.clock().now(), VirtualNs{20}) << "woken before the skip";
   engine->awake = false;
   engine->halt_at = InstrCount{30};
-  EXPECT_EQ(machine.run({}, [](std::optional<VirtualNs>) { return false; }).reason, ExitReason::stopped);
+  PollingDoor stopping(1000, [](std::optional<VirtualNs>) { return false; });
+  EXPECT_EQ(machine.run({}, &stopping).reason, ExitReason::stopped);
 }
 
 TEST_F(MachineLoop, SaveAndLoadAreInverse) {
