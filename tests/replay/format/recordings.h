@@ -1,0 +1,126 @@
+// What the tests of the recording format share: a directory of their own, a manifest, events of every kind.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "replay/format/recording_reader.h"
+#include "replay/format/recording_writer.h"
+
+namespace rondo::replay::test {
+
+// A directory that lives as long as the test.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "rondo-test-XXXXXX").string();
+    if (!::mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::vector<u8> slurp(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+inline void spit(const std::string& path, const std::vector<u8>& bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+inline std::vector<u8> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+
+inline Manifest sample_manifest() {
+  Manifest m;
+  m.program_version = "0.1.0";
+  m.recording_id = "0123456789abcdef";
+  m.machine.memory_bytes = u64{256} << 20;
+  m.machine.engine = "software";
+  m.machine.seed = 42;
+  m.machine.rtc_start = -5;
+  m.machine.command_line = "console=ttyS0 panic=-1";
+  m.machine.image_kind = "bzImage (lz4)";
+  m.machine.cpu_model = "rondo-v1";
+  m.machine.cpuid = {{0, 0, 0xd, 1, 2, 3}, {7, 1, 4, 5, 6, 7}};
+  m.host = {{"cpu", "some processor"}, {"system", "Linux 6.1"}};
+  m.settings = {100'000'000, 1'000'000'000};
+  m.marks = {"not guaranteed because this is a test"};
+  m.component_names = {"vcpu0", "clock", "memory"};
+  return m;
+}
+
+// Every kind, Moments with everything that they can have, and what is at the edges of the numbers.
+inline std::vector<Event> sample_events() {
+  std::vector<Event> events;
+  const auto add = [&](Moment moment, EventBody body) { events.push_back({events.size(), moment, std::move(body)}); };
+  const auto at = [](u64 count, u64 time, u64 rip = 0, u64 rcx = 0) {
+    Moment m;
+    m.count = InstrCount{count};
+    m.time = VirtualNs{time};
+    m.rip = rip;
+    m.rcx = rcx;
+    return m;
+  };
+  Moment kvm = at(1000, 5000, 0xffffffff81000000, ~u64{0});
+  add(at(0, 0), SeedMaterial{{1, 2, 3, 4}});
+  add(at(0, 0), HostTime{HostTimePurpose::real_time_clock, -1, 999'999'999});
+  add(at(10, 10, 0x100, 7), ConsoleInput{1, bytes_of("ls\n")});
+  add(at(10, 10, 0x100, 7), ConsoleInput{0, {}});
+  add(at(11, 11, 0x103, 7), ConsoleBreak{2});
+  add(at(11, 400, 0x103, 7), IdleWake{VirtualNs{1234}});
+  add(at(999, 5000, 0xffffffff81000000), PowerButton{});
+  add(at(1000, 5000, 0xffffffff81000000, ~u64{0}),
+      StateHash{{{"vcpu0", {1, 2}}, {"clock", {3, 4}}, {"memory", {5, 6}}}, {7, 8}});
+  add(at(1000, 5000, 0xffffffff81000000, ~u64{0}), CheckpointTaken{3});
+  for (u64 i = 0; i < 5; ++i) {
+    kvm.synchronous = 100 + i;
+    kvm.time += 10'000 + i;
+    add(kvm, SampledTime{kvm.time + (i & 1)});
+  }
+  kvm.fingerprint = Fingerprint{{~u64{0}, 1}, {2, u64{1} << 63}};
+  add(kvm, AsynchronousInterrupt{0xec});
+  add(at(2000, 3, 1, 1), StateHash{{{"vcpu0", {9, 9}}, {"clock", {3, 4}}, {"memory", {5, 7}}}, {70, 80}});
+  add(at(2000, 3, 1, 1), StateHash{{{"vcpu0", {9, 9}}, {"clock", {3, 4}}, {"memory", {5, 7}}}, {70, 80}});
+  add(at(3000, 3), StateHash{{{"disk", {9, 9}}, {"vcpu0", {3, 4}}}, {71, 81}});
+  add(at(3000, 3), StateHash{{{"disk", {9, 9}}, {"vcpu0", {3, 5}}}, {72, 82}});
+  add(at(3000, 3), StateHash{{}, {73, 83}});
+  add(at(~u64{0}, ~u64{0}, ~u64{0}, ~u64{0}), ResetButton{});
+  return events;
+}
+
+inline End sample_end() {
+  End end;
+  end.reason = "debug_exit";
+  end.debug_exit_code = 33;
+  end.instructions = InstrCount{~u64{0}};
+  end.virtual_ns = VirtualNs{5};
+  end.state_hash = {1, 2};
+  end.console_bytes = 3;
+  end.console_hash = {4, 5};
+  return end;
+}
+
+// All that can be read from here on.
+inline std::vector<Event> read_all(RecordingReader& reader) {
+  std::vector<Event> events;
+  while (const Event* event = reader.next()) events.push_back(*event);
+  return events;
+}
+
+}  // namespace rondo::replay::test
