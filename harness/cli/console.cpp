@@ -33,12 +33,18 @@ constexpr char kHelp[] =
 Console::~Console() { close(); }
 
 Status Console::open() {
-  if (where_ == "none") return success();
   if (where_ == "stdio") {
-    output_ = STDOUT_FILENO;
     input_ = STDIN_FILENO;
     interactive_ = host::is_terminal(input_);
     if (interactive_) raw_ = std::make_unique<host::RawTerminal>(input_);
+  }
+  return open_output();
+}
+
+Status Console::open_output() {
+  if (where_ == "none") return success();
+  if (where_ == "stdio") {
+    output_ = STDOUT_FILENO;
     return success();
   }
   output_ = ::open(where_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -22,6 +22,8 @@ class Console final : public CharacterSink {
 
   // Opens the file or takes the terminal. Called when everything else is known to be right.
   Status open();
+  // The same without input: nobody types.
+  Status open_output();
   // True if the output goes to a terminal.
   bool on_terminal() const;
   // True if somebody types: idle time is then real time.

@@ -6,11 +6,12 @@
 namespace rondo::cli {
 
 enum ExitStatus : int {
-  kEnded = 0,      // the guest ended by itself
-  kOther = 1,      // stopped by the user, host failures
-  kBadUsage = 2,   // bad usage or input
-  kLimit = 3,      // a limit was reached
-  kGuestBroke = 5  // triple fault not asked for, halted for ever
+  kEnded = 0,       // the guest ended by itself
+  kOther = 1,       // stopped by the user, host failures
+  kBadUsage = 2,    // bad usage or input
+  kLimit = 3,       // a limit was reached, or the Moment that was asked for
+  kDivergence = 4,  // a replay differs from its recording
+  kGuestBroke = 5   // triple fault not asked for, halted for ever
 };
 
 constexpr ExitStatus exit_status(ExitReason reason) {
@@ -29,6 +30,14 @@ constexpr ExitStatus exit_status(ExitReason reason) {
       break;
   }
   return kOther;
+}
+
+// Of an end as a recording names it.
+inline ExitStatus exit_status_of(std::string_view reason) {
+  for (u8 i = 0; i <= static_cast<u8>(ExitReason::stopped); ++i) {
+    if (reason == to_string(static_cast<ExitReason>(i))) return exit_status(static_cast<ExitReason>(i));
+  }
+  return reason == "wall_limit" ? kLimit : kOther;
 }
 
 }  // namespace rondo::cli

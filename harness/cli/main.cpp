@@ -3,6 +3,7 @@
 
 #include "harness/cli/decoder_command.h"
 #include "harness/cli/exit_status.h"
+#include "harness/cli/replay_command.h"
 #include "harness/cli/run_command.h"
 #include "harness/host/terminal.h"
 
@@ -38,6 +39,20 @@ CLI::Option* add_value(CLI::App& app, const std::string& name, Parse parse, Stor
       ->type_name(type);
 }
 
+Result<std::optional<u64>> parse_seed(const std::string& text) {
+  if (text == "random") return std::optional<u64>{};
+  const Result<u64> value = parse_count(text);
+  if (!value) return Error{"'" + text + "' is not valid: use a number, or random"};
+  return std::optional<u64>{*value};
+}
+
+Result<std::optional<i64>> parse_rtc_start(const std::string& text) {
+  if (text == "now") return std::optional<i64>{};
+  const Result<i64> value = parse_time(text);
+  if (!value) return value.error();
+  return std::optional<i64>{*value};
+}
+
 void add_run(CLI::App& app, RunOptions& o) {
   app.footer(kRunExamples);
   app.add_option("--kernel", o.kernel_path, "Linux bzImage, ELF vmlinux or multiboot 1 kernel")->type_name("FILE");
@@ -50,10 +65,20 @@ void add_run(CLI::App& app, RunOptions& o) {
   app.add_option("--engine", o.engine, "what executes the guest: software (kvm: not available yet)")
       ->type_name("NAME")
       ->capture_default_str();
-  app.add_option("--seed", o.board.seed, "seed of everything the machine draws")->type_name("N")->capture_default_str();
   add_value(
-      app, "--rtc-start", parse_time, [&o](i64 v) { o.board.rtc_start = v; },
-      "what the guest's clock shows at reset, UTC [2023-11-14T22:13:20]", "TIME");
+      app, "--seed", parse_seed,
+      [&o](std::optional<u64> v) {
+        o.seed_from_host = !v;
+        if (v) o.board.seed = *v;
+      },
+      "seed of everything the machine draws, or `random` [0]", "N");
+  add_value(
+      app, "--rtc-start", parse_rtc_start,
+      [&o](std::optional<i64> v) {
+        o.rtc_from_host = !v;
+        if (v) o.board.rtc_start = *v;
+      },
+      "what the guest's clock shows at reset, UTC, or `now` [2023-11-14T22:13:20]", "TIME");
   add_value(
       app, "--max-instructions", parse_count, [&o](u64 v) { o.max_instructions = InstrCount{v}; },
       "end after exactly this many instructions", "N");
@@ -67,6 +92,14 @@ void add_run(CLI::App& app, RunOptions& o) {
       ->type_name("WHERE")
       ->capture_default_str();
   app.add_option("--report", o.report_path, "write a report as JSON")->type_name("FILE");
+  app.add_option("--record", o.record_path, "record the run into this new directory (see rondo replay)")
+      ->type_name("DIR");
+  add_value(
+      app, "--hash-interval", parse_count, [&o](u64 v) { o.recording.hash_interval = v; },
+      "with --record: instructions between state hashes, 0: only at the end [100M]", "N");
+  add_value(
+      app, "--checkpoint-interval", parse_count, [&o](u64 v) { o.recording.checkpoint_interval = v; },
+      "with --record: instructions between the first checkpoints, 0: none [100M]", "N");
   add_value(
       app, "--trace", parse_trace_range, [&o](TraceRange v) { o.trace = std::move(v); },
       "write every instruction between two counts, with the registers it changed", "FROM..TO[=FILE]");
@@ -80,6 +113,31 @@ void add_run(CLI::App& app, RunOptions& o) {
   app.get_option("--save-at")->needs("--save-to");
 }
 
+constexpr char kReplayExamples[] =
+    "Examples:\n"
+    "  rondo replay crash.rec\n"
+    "  rondo replay crash.rec --to 1.5G --report there.json\n"
+    "  rondo replay crash.rec --to end-1000 --console none\n"
+    "  rondo replay live.rec --follow\n"
+    "\n"
+    "Exit status: that of the recorded run after a complete replay; 3 at the Moment of --to, or where an unfinished "
+    "recording is cut off;\n"
+    "4 the replay differs from the recording; 2 bad usage, or not a recording.";
+
+void add_replay(CLI::App& app, ReplayOptions& o) {
+  app.footer(kReplayExamples);
+  app.add_option("recording", o.directory, "directory that rondo run --record made")->type_name("DIR")->required();
+  app.add_option("--to", o.to, "stop at this Moment: a count, a virtual time, event:N, end, end-N")
+      ->type_name("MOMENT");
+  app.add_option("--engine", o.engine, "what executes the guest")->type_name("NAME")->capture_default_str();
+  app.add_option("--console", o.console, "the guest's output: stdio, none or a file")
+      ->type_name("WHERE")
+      ->capture_default_str();
+  app.add_option("--report", o.report_path, "write a report as JSON")->type_name("FILE");
+  app.add_flag("--follow", o.follow, "the recording is still being written: wait for more");
+  app.add_flag("--single-step", o.single_step, "the reference drive")->group("");
+}
+
 int main_program(int argc, char** argv) {
   host::occupy_standard_descriptors();
   CLI::App app{"Rondo: a deterministic full-system x86-64 simulator.", "rondo"};
@@ -89,6 +147,10 @@ int main_program(int argc, char** argv) {
   RunOptions run_options;
   CLI::App* run = app.add_subcommand("run", "boot a machine and run it to its end or to a limit");
   add_run(*run, run_options);
+
+  ReplayOptions replay_options;
+  CLI::App* replay = app.add_subcommand("replay", "run a recording again, bit for bit, and verify it");
+  add_replay(*replay, replay_options);
 
   CLI::App* decoder = app.add_subcommand("decoder", "what the decoder and the CPU model know");
   decoder->require_subcommand(1);
@@ -108,6 +170,7 @@ int main_program(int argc, char** argv) {
     return kBadUsage;
   }
   if (*run) return run_command(run_options);
+  if (*replay) return replay_command(replay_options);
   if (*coverage) return decoder_coverage(json, all);
   if (*version) std::cout << "rondo " << kVersion << '\n';
   return kEnded;

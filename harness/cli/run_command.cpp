@@ -9,9 +9,13 @@
 #include "harness/cli/crash_context.h"
 #include "harness/cli/exit_status.h"
 #include "harness/cli/progress.h"
+#include "harness/host/entropy.h"
 #include "harness/host/file.h"
+#include "harness/recordings/describe.h"
 #include "harness/report.h"
 #include "harness/trace.h"
+#include "replay/moments.h"
+#include "replay/recorder.h"
 
 namespace rondo::cli {
 namespace {
@@ -23,18 +27,24 @@ int fail(const std::string& message, int status = kBadUsage) {
   return status;
 }
 
-// One run with its console and its limits.
+// One run with its console, its limits and its recorder.
 class RunSession {
  public:
   RunSession(const RunOptions& options, Board& board, Console& console)
       : options_(options),
         board_(board),
         console_(console),
+        live_(kPollEvery, [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); }),
         progress_(host::is_terminal(2) && !console.on_terminal() && !console.interactive()),
         start_(host::monotonic_now()),
         first_count_(board.machine().clock().count()) {
     if (options.max_wall_ns) wall_deadline_ = start_ + *options.max_wall_ns;
   }
+
+  void record(replay::RecordingWriter writer, const replay::ConsoleDigest& digest) {
+    recorder_.emplace(board_.machine(), board_, live_, digest, std::move(writer));
+  }
+  replay::Recorder* recorder() { return recorder_ ? &*recorder_ : nullptr; }
 
   // Runs to `stop` (or the run's own end). Nothing if `stop` was reached first.
   std::optional<RunResult> run_to(std::optional<InstrCount> stop) {
@@ -43,7 +53,7 @@ class RunSession {
     if (stop && (!limits.instructions || *stop < *limits.instructions)) limits.instructions = stop;
     limits.virtual_time = options_.max_time;
     limits.single_step = options_.single_step;
-    PollingDoor door(kPollEvery, [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); });
+    Door& door = recorder_ ? static_cast<Door&>(*recorder_) : live_;
     const RunResult result = board_.machine().run(limits, &door);
     const bool at_stop = result.reason == ExitReason::instruction_limit && stop &&
                          board_.machine().clock().count() >= *stop &&
@@ -52,11 +62,14 @@ class RunSession {
     return result;
   }
 
+  std::string exit_name(const RunResult& result) const {
+    return wall_limit_reached_ ? "wall_limit" : std::string(to_string(result.reason));
+  }
   bool wall_limit_reached() const { return wall_limit_reached_; }
   Report report(const RunResult& result) const {
     Report report =
         make_report(board_.machine(), result, first_count_, static_cast<double>(host::monotonic_now() - start_) / 1e9);
-    if (wall_limit_reached_) report.exit = "wall_limit";
+    report.exit = exit_name(result);
     report.engine = options_.engine;
     report.image = board_.image_kind();
     report.seed = options_.board.seed;
@@ -66,23 +79,49 @@ class RunSession {
  private:
   bool exchange(std::optional<VirtualNs> idle_until) {
     if (host::StopSignals::pending()) return false;
-    if (wall_deadline_ && host::monotonic_now() >= *wall_deadline_) {
+    const host::HostNs now = host::monotonic_now();
+    if (recorder_) recorder_->tick(now.value);
+    if (wall_deadline_ && now >= *wall_deadline_) {
       wall_limit_reached_ = true;
       return false;
     }
     progress_.update(board_.machine().clock());
-    return console_.exchange(board_, board_, idle_until, wall_deadline_);
+    InputSink& sink = recorder_ ? static_cast<InputSink&>(*recorder_) : board_;
+    return console_.exchange(board_, sink, idle_until, wall_deadline_);
   }
 
   const RunOptions& options_;
   Board& board_;
   Console& console_;
+  PollingDoor live_;
+  std::optional<replay::Recorder> recorder_;
   Progress progress_;
   host::HostNs start_;
   InstrCount first_count_;
   std::optional<host::HostNs> wall_deadline_;
   bool wall_limit_reached_ = false;
 };
+
+// The recording's directory, its images and its manifest; the events that were sampled before the start come first.
+Result<replay::RecordingWriter> start_recording(const RunOptions& options, const BoardConfig& config, Board& board) {
+  std::vector<replay::NewImage> images;
+  images.push_back({"kernel", config.kernel.name, config.kernel.bytes});
+  if (config.initrd.given()) images.push_back({"initrd", config.initrd.name, config.initrd.bytes});
+  Result<replay::RecordingWriter> writer = replay::RecordingWriter::create(
+      options.record_path, recordings::describe(board, config, options.recording, RONDO_VERSION), images);
+  if (!writer) return writer;
+  const replay::Moment start = replay::moment_of(board.machine());
+  if (options.rtc_from_host) {
+    if (Result<u64> added = writer->append(start, replay::HostTime{.seconds = config.rtc_start}); !added)
+      return added.error();
+  }
+  if (options.seed_from_host) {
+    std::vector<u8> bytes(8);
+    for (unsigned i = 0; i < 8; ++i) bytes[i] = static_cast<u8>(config.seed >> (8 * i));
+    if (Result<u64> added = writer->append(start, replay::SeedMaterial{std::move(bytes)}); !added) return added.error();
+  }
+  return writer;
+}
 
 Status save_machine(Board& board, const std::string& path) {
   Result<host::AtomicFile> file = host::AtomicFile::create(path, "saved machine");
@@ -137,13 +176,18 @@ Status check_options(const RunOptions& o) {
   if (o.cpus != 1) return Error{"--cpus " + std::to_string(o.cpus) + ": only 1 is supported so far"};
   if (o.kernel_path.empty() && o.restore_path.empty())
     return Error{"--kernel is missing: name a bzImage, a vmlinux or a multiboot kernel"};
+  if (!o.record_path.empty() && !o.restore_path.empty())
+    return Error{"--record and --restore cannot be combined: a recording starts at reset"};
   if (o.save_at && o.trace) return Error{"--save-at and --trace cannot be combined: use two runs"};
   return success();
 }
 
 }  // namespace
 
-int run_command(const RunOptions& options) {
+int run_command(const RunOptions& given) {
+  RunOptions options = given;
+  if (options.rtc_from_host) options.board.rtc_start = host::unix_seconds();
+  if (options.seed_from_host) options.board.seed = host::random_u64();
   if (Status checked = check_options(options); !checked) return fail(checked.error().message);
 
   std::optional<host::AtomicFile> report_file;
@@ -154,8 +198,9 @@ int run_command(const RunOptions& options) {
   }
 
   Console console(options.console);
+  replay::ConsoleDigest digest(&console);
   BoardConfig config = options.board;
-  config.console = &console;
+  config.console = options.record_path.empty() ? static_cast<CharacterSink*>(&console) : &digest;
   host::FileBytes saved;
   if (!options.restore_path.empty()) {
     Result<host::FileBytes> file = host::FileBytes::read(options.restore_path, "saved machine", kMaximumSavedState);
@@ -174,7 +219,6 @@ int run_command(const RunOptions& options) {
   }
   Result<std::unique_ptr<Board>> board = Board::create(config);
   if (!board) return fail(board.error().message);
-  config.kernel = config.initrd = {};  // they are in guest memory now
   if (!options.restore_path.empty()) {
     if (Status restored = (*board)->restore(saved.bytes()); !restored) {
       return fail("saved machine '" + options.restore_path + "': " + restored.error().message);
@@ -187,15 +231,29 @@ int run_command(const RunOptions& options) {
     trace_file.open(options.trace->path, std::ios::trunc);
     if (!trace_file) return fail("trace '" + options.trace->path + "': cannot be written");
   }
+  std::optional<replay::RecordingWriter> writer;
+  if (!options.record_path.empty()) {
+    Result<replay::RecordingWriter> started = start_recording(options, config, **board);
+    if (!started) return fail(started.error().message);
+    writer.emplace(std::move(*started));
+  }
+  config.kernel = config.initrd = {};  // they are in guest memory now
   const host::StopSignals signals;
   if (Status opened = console.open(); !opened) return fail(opened.error().message);
 
   const CrashContext context((*board)->machine());
   RunSession session(options, **board, console);
+  if (writer) session.record(std::move(*writer), digest);
   Result<RunResult> result = run_with_stations(
       options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);
   console.close();
   if (!result) return fail(result.error().message, kOther);
+  if (replay::Recorder* recorder = session.recorder()) {
+    std::optional<u32> code;
+    if (result->reason == ExitReason::debug_exit) code = result->debug_exit_code;
+    if (Status finished = recorder->finish(session.exit_name(*result), code); !finished)
+      return fail(finished.error().message, kOther);
+  }
 
   const Report report = session.report(*result);
   tell_end(report, (*board)->machine(), *result, host::is_terminal(2));

@@ -5,7 +5,8 @@
 #include <string>
 
 #include "harness/board.h"
-#include "harness/cli/values.h"
+#include "harness/values.h"
+#include "replay/format/manifest.h"
 
 namespace rondo::cli {
 
@@ -17,6 +18,10 @@ struct RunOptions {
   unsigned cpus = 1;
   std::string console = "stdio";
   std::string report_path;
+  std::string record_path;  // empty: not recorded
+  replay::RecordingSettings recording{.hash_interval = 100'000'000, .checkpoint_interval = 100'000'000};
+  bool rtc_from_host = false;   // the guest's clock starts at the host's time, which is recorded
+  bool seed_from_host = false;  // the seed is drawn from the host's randomness, and recorded
   std::optional<InstrCount> max_instructions;
   std::optional<VirtualNs> max_time;
   std::optional<u64> max_wall_ns;

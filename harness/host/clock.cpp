@@ -12,6 +12,12 @@ HostNs monotonic_now() {
   return HostNs{static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec)};
 }
 
+i64 unix_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec;
+}
+
 u64 peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

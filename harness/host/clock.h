@@ -8,6 +8,8 @@ namespace rondo::host {
 using HostNs = Quantity<struct HostNsTag>;  // nanoseconds of the host's monotonic clock
 
 HostNs monotonic_now();
+// The time of day: seconds since 1970, UTC.
+i64 unix_seconds();
 // The process's peak resident memory in bytes.
 u64 peak_memory_bytes();
 

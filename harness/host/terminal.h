@@ -1,4 +1,5 @@
-// The terminal in raw mode, and the signals that must not leave it so. Both belong to the process, so there is one of each at a time.
+// The terminal in raw mode, and the signals that must not leave it so. Both belong to the process, so there is one of
+// each at a time.
 #pragma once
 
 #include "harness/host/clock.h"
@@ -10,7 +11,8 @@ bool is_terminal(int fd);
 // Gives closed standard descriptors to /dev/null, so that no file opened later takes their place.
 void occupy_standard_descriptors();
 
-// Puts the terminal on `fd` into raw mode and back, on every way out: at destruction, and before a fatal signal ends the process.
+// Puts the terminal on `fd` into raw mode and back, on every way out: at destruction, and before a fatal signal ends
+// the process.
 class RawTerminal {
  public:
   explicit RawTerminal(int fd);
@@ -19,7 +21,8 @@ class RawTerminal {
   RawTerminal& operator=(const RawTerminal&) = delete;
 };
 
-// While one lives, SIGINT, SIGTERM, SIGHUP and SIGQUIT are remembered instead of ending the process, and SIGPIPE is ignored.
+// While one lives, SIGINT, SIGTERM, SIGHUP and SIGQUIT are remembered instead of ending the process, and SIGPIPE is
+// ignored.
 class StopSignals {
  public:
   StopSignals();

@@ -1,4 +1,4 @@
-#include "harness/cli/values.h"
+#include "harness/values.h"
 
 #include <gtest/gtest.h>
 

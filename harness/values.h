@@ -6,7 +6,7 @@
 #include "core/base/result.h"
 #include "core/base/types.h"
 
-namespace rondo::cli {
+namespace rondo {
 
 Result<u64> parse_count(const std::string& text);  // "1000000", "20M", "1.5G": decimal suffixes k, M, G
 Result<u64> parse_size(const std::string& text);   // bytes: "4096", "256M", "1G": binary suffixes K, M, G, T
@@ -21,4 +21,4 @@ struct TraceRange {
 };
 Result<TraceRange> parse_trace_range(const std::string& text);  // FROM..TO[=FILE]
 
-}  // namespace rondo::cli
+}  // namespace rondo

@@ -1,4 +1,4 @@
-#include "harness/cli/values.h"
+#include "harness/values.h"
 
 #include <array>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <string_view>
 
-namespace rondo::cli {
+namespace rondo {
 namespace {
 
 struct Unit {
@@ -128,4 +128,4 @@ Result<TraceRange> parse_trace_range(const std::string& text) {
   return result;
 }
 
-}  // namespace rondo::cli
+}  // namespace rondo

@@ -1,0 +1,169 @@
+#include "harness/cli/replay_command.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "harness/cli/console.h"
+#include "harness/cli/crash_context.h"
+#include "harness/cli/exit_status.h"
+#include "harness/cli/progress.h"
+#include "harness/host/file.h"
+#include "harness/recordings/playback.h"
+#include "harness/report.h"
+
+namespace rondo::cli {
+namespace {
+
+using replay::PlayEnd;
+
+constexpr u64 kFollowPause = 100'000'000;  // ns between looks at a recording that is still being written
+
+int fail(const std::string& message, int status = kBadUsage) {
+  std::fprintf(stderr, "rondo: %s\n", message.c_str());
+  return status;
+}
+
+std::string at(const replay::Moment& m) {
+  return "instruction " + std::to_string(m.count.value) + ", " + std::to_string(m.time.value) + " ns";
+}
+
+// Why the replay is over, for the report.
+std::string exit_name(PlayEnd end, const replay::Player& player) {
+  switch (end) {
+    case PlayEnd::target:
+      return "target";
+    case PlayEnd::complete:
+      return player.end()->reason;
+    case PlayEnd::cut_off:
+      return "recording_cut_off";
+    case PlayEnd::diverged:
+      return "divergence";
+    case PlayEnd::refused:
+      break;
+  }
+  return "refused";
+}
+
+int status_of(PlayEnd end, const replay::Player& player) {
+  switch (end) {
+    case PlayEnd::target:
+    case PlayEnd::cut_off:
+      return kLimit;
+    case PlayEnd::complete:
+      return exit_status_of(player.end()->reason);
+    case PlayEnd::diverged:
+      return kDivergence;
+    case PlayEnd::refused:
+      break;
+  }
+  return kBadUsage;
+}
+
+void tell(PlayEnd end, recordings::Playback& playback, replay::Player& player, const Report& report, bool terminal) {
+  if (end == PlayEnd::diverged) {
+    const replay::Divergence& d = *player.divergence();
+    std::fprintf(stderr, "rondo: the replay differs from the recording: %s\n", d.what.c_str());
+    std::fprintf(stderr,
+                 "rondo: recorded at %s, RIP 0x%llx; replayed at %s, RIP 0x%llx; the last state hash that agreed: "
+                 "instruction %llu; `rondo diff` finds the instruction\n",
+                 at(d.expected).c_str(), static_cast<unsigned long long>(d.expected.rip), at(d.found).c_str(),
+                 static_cast<unsigned long long>(d.found.rip), static_cast<unsigned long long>(d.last_equal.value));
+  } else if (end == PlayEnd::cut_off) {
+    std::fprintf(stderr, "rondo: %s\n", playback.reader().validity().explanation.c_str());
+  }
+  if (end == PlayEnd::diverged || !terminal) return;
+  std::fprintf(
+      stderr,
+      "rondo: replayed to instruction %llu, %.3f s virtual, %.2f s wall (%s): %llu state hashes agree, state %s\n",
+      static_cast<unsigned long long>(report.instructions), static_cast<double>(report.virtual_ns) / 1e9, report.wall_s,
+      report.exit.c_str(), static_cast<unsigned long long>(player.hashes_checked()), report.state_hash.c_str());
+}
+
+std::string to_json(const Report& report, PlayEnd end, const replay::Player& player) {
+  auto json = nlohmann::ordered_json::parse(rondo::to_json(report));
+  json["replay"]["complete"] = end == PlayEnd::complete;
+  json["replay"]["hashes_checked"] = player.hashes_checked();
+  json["replay"]["next_event"] = player.next_event();
+  if (const auto& d = player.divergence()) {
+    auto& out = json["replay"]["divergence"];
+    out["what"] = d->what;
+    out["event"] = d->event;
+    out["expected"] = {
+        {"count", d->expected.count.value}, {"virtual_ns", d->expected.time.value}, {"rip", d->expected.rip}};
+    out["found"] = {{"count", d->found.count.value}, {"virtual_ns", d->found.time.value}, {"rip", d->found.rip}};
+    out["components"] = d->components;
+    out["last_equal"] = d->last_equal.value;
+  }
+  return json.dump(2) + "\n";
+}
+
+}  // namespace
+
+int replay_command(const ReplayOptions& options) {
+  if (options.engine == "kvm") return fail("--engine kvm is not available yet: use --engine software");
+  if (options.engine != "software") return fail("--engine '" + options.engine + "' is not known: use software");
+  std::optional<recordings::MomentName> to;
+  if (!options.to.empty()) {
+    const Result<recordings::MomentName> parsed = recordings::parse_moment(options.to);
+    if (!parsed) return fail("--to " + parsed.error().message);
+    to = *parsed;
+  }
+  std::optional<host::AtomicFile> report_file;
+  if (!options.report_path.empty()) {
+    Result<host::AtomicFile> created = host::AtomicFile::create(options.report_path, "report");
+    if (!created) return fail(created.error().message);
+    report_file.emplace(std::move(*created));
+  }
+  Console console(options.console);
+  const host::HostNs start = host::monotonic_now();
+  auto opened = recordings::Playback::open(options.directory, &console);
+  if (!opened) return fail(opened.error().message);
+  recordings::Playback& playback = **opened;
+  replay::PlayTarget target;
+  if (to) {
+    const Result<replay::PlayTarget> resolved = playback.resolve(*to);
+    if (!resolved) return fail(resolved.error().message);
+    target = *resolved;
+  }
+  target.single_step = options.single_step;
+
+  const host::StopSignals signals;
+  if (Status shown = console.open_output(); !shown) return fail(shown.error().message);
+  const InstrCount first = playback.machine().clock().count();
+  Progress progress(host::is_terminal(2) && !console.on_terminal());
+  bool user_stopped = false;
+  const auto attend = [&] {
+    progress.update(playback.machine().clock());
+    user_stopped = host::StopSignals::pending() != 0;
+    return console.flush() && !user_stopped;
+  };
+  const CrashContext context(playback.machine());
+  playback.player().on_progress(kPollEvery, attend);
+  Result<PlayEnd> end = playback.seek(target);
+  while (end && *end == PlayEnd::cut_off && options.follow && !user_stopped) {
+    if (!playback.reader().refresh() && !playback.reader().writer_is_alive() && !playback.reader().refresh()) break;
+    if (!attend()) break;
+    host::wait_readable(-1, kFollowPause);
+    end = playback.player().play(target);
+  }
+  console.close();
+  if (!end) return fail(end.error().message);
+  replay::Player& player = playback.player();
+  if (*end == PlayEnd::refused) return fail(player.error()->message);
+
+  Report report =
+      make_report(playback.machine(), RunResult{}, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
+  report.exit = user_stopped ? "stopped" : exit_name(*end, player);
+  if (player.end()) report.debug_exit_code = player.end()->debug_exit_code.value_or(0);
+  report.image = playback.board().image_kind();
+  report.seed = playback.reader().manifest().machine.seed;
+  tell(*end, playback, player, report, host::is_terminal(2));
+  if (report_file) {
+    if (Status written = report_file->commit(to_json(report, *end, player)); !written)
+      return fail(written.error().message, kOther);
+  }
+  if (!console.error().empty()) return fail(console.error(), kOther);
+  return user_stopped ? kOther : status_of(*end, player);
+}
+
+}  // namespace rondo::cli

@@ -1,0 +1,85 @@
+#include "harness/recordings/playback.h"
+
+#include "harness/recordings/describe.h"
+
+namespace rondo::recordings {
+
+using replay::PlayEnd;
+using replay::PlayTarget;
+
+Playback::Playback(replay::RecordingReader reader, CharacterSink* console)
+    : reader_(std::move(reader)), digest_(console) {}
+
+Result<std::unique_ptr<Playback>> Playback::open(const std::string& directory, CharacterSink* console) {
+  Result<replay::RecordingReader> reader = replay::RecordingReader::open(directory);
+  if (!reader) return reader.error();
+  std::unique_ptr<Playback> playback(new Playback(std::move(*reader), console));
+  if (Status built = playback->build(); !built) return built.error();
+  return playback;
+}
+
+Status Playback::build() {
+  Result<BoardConfig> config = board_config(reader_.manifest(), reader_.directory());
+  if (!config) return config.error();
+  config->console = &digest_;
+  Result<std::unique_ptr<Board>> board = Board::create(*config);
+  if (!board) return Error{"recording '" + reader_.directory() + "': " + board.error().message};
+  board_ = std::move(*board);
+  const replay::ConsoleDigest* whole_console = player_ ? nullptr : &digest_;  // of the first way from the start only
+  player_ = std::make_unique<replay::Player>(board_->machine(), *board_, reader_, whole_console);
+  reader_.seek_event(0);
+  return success();
+}
+
+Result<PlayTarget> Playback::resolve(const MomentName& name) {
+  PlayTarget target;
+  switch (name.kind) {
+    case MomentName::Kind::count:
+      target.count = InstrCount{name.value};
+      return target;
+    case MomentName::Kind::time:
+      target.time = VirtualNs{name.value};
+      return target;
+    case MomentName::Kind::event:
+    case MomentName::Kind::end:
+      break;
+  }
+  const u64 events = reader_.check().events;
+  const std::string who = "recording '" + reader_.directory() + "': ";
+  if (name.kind == MomentName::Kind::event) {
+    if (name.value >= events)
+      return Error{who + "there is no event " + std::to_string(name.value) + ": it has " + std::to_string(events) +
+                   ", from 0"};
+    target.event = name.value;
+    return target;
+  }
+  if (name.value == 0) return target;
+  if (events == 0) return Error{who + "it has no events, so nothing is known of its end"};
+  const u64 position = player_->next_event();
+  reader_.seek_event(events - 1);
+  const replay::Event* last = reader_.next();
+  const replay::Moment end = last ? last->moment : replay::Moment{};
+  reader_.seek_event(position);
+  player_->moved(position);
+  const u64 reach = name.before_in_ns ? end.time.value : end.count.value;
+  if (name.value > reach)
+    return Error{who + "that Moment is before its start: the end is at " + std::to_string(end.count.value) +
+                 " instructions, " + std::to_string(end.time.value) + " ns"};
+  if (name.before_in_ns)
+    target.time = end.time - name.value;
+  else
+    target.count = end.count - name.value;
+  return target;
+}
+
+Result<PlayEnd> Playback::seek(const PlayTarget& target) {
+  Clock& clock = machine().clock();
+  const bool back = (target.count && *target.count < clock.count()) || (target.time && *target.time < clock.now()) ||
+                    (target.event && *target.event < player_->next_event());
+  if (back) {
+    if (Status built = build(); !built) return built.error();
+  }
+  return player_->play(target);
+}
+
+}  // namespace rondo::recordings

@@ -1,0 +1,224 @@
+#include "replay/player.h"
+
+#include <algorithm>
+
+#include "replay/moments.h"
+
+namespace rondo::replay {
+namespace {
+
+std::string at(const Moment& m) {
+  return "count " + std::to_string(m.count.value) + ", " + std::to_string(m.time.value) + " ns";
+}
+
+const End* own_end(const std::optional<Event>& event) {
+  const auto* end = event ? std::get_if<End>(&event->body) : nullptr;
+  return end && is_own_end(end->reason) ? end : nullptr;
+}
+
+}  // namespace
+
+Player::Player(Machine& machine, InputSink& board, RecordingReader& reader, const ConsoleDigest* console)
+    : machine_(machine), board_(board), reader_(reader), console_(console) {}
+
+void Player::moved(u64 event) {
+  reader_.seek_event(event);
+  head_.reset();
+  after_.reset();
+  waiting_ = stopped_ = false;
+  console_ = nullptr;
+  last_equal_ = machine_.clock().count();
+  divergence_.reset();
+  error_.reset();
+  end_.reset();
+}
+
+void Player::on_progress(u64 every, std::function<bool()> call) {
+  progress_every_ = every;
+  progress_ = std::move(call);
+}
+
+u64 Player::next_event() const { return head_ ? head_->number : reader_.position(); }
+
+void Player::fetch() {
+  waiting_ = false;
+  head_ = std::move(after_);
+  after_.reset();
+  const auto next = [&](std::optional<Event>& into) {
+    if (const Event* event = reader_.next()) into = *event;
+  };
+  if (!head_) next(head_);
+  if (head_) next(after_);
+}
+
+// Whether what comes next is an end that the machine has to find by itself, or the state hash of that end: nothing is
+// done at its Moment but looking whether it was found.
+bool Player::at_own_end() const {
+  return own_end(head_) || (head_ && std::holds_alternative<StateHash>(head_->body) && own_end(after_) &&
+                            after_->moment == head_->moment);
+}
+
+void Player::diverge(std::string what, std::vector<std::string> components) {
+  Divergence divergence;
+  divergence.what = std::move(what);
+  divergence.found = moment_of(machine_);
+  divergence.components = std::move(components);
+  if (head_) divergence.event = head_->number, divergence.expected = head_->moment;
+  divergence.last_equal = last_equal_;
+  divergence_ = std::move(divergence);
+}
+
+std::optional<InstrCount> Player::next_visit(InstrCount now) {
+  std::optional<InstrCount> progress;
+  if (progress_) progress = InstrCount{(now.value / progress_every_ + 1) * progress_every_};
+  // Without an event there is nowhere to go, and past the Moment of one it is too late: both show at once.
+  InstrCount event = now;
+  if (at_own_end())
+    event = std::max(now, head_->moment.count + 1);
+  else if (head_)
+    event = std::max(now, waiting_ ? head_->moment.count + 1 : head_->moment.count);
+  return progress ? std::min(*progress, event) : event;
+}
+
+bool Player::visit(std::optional<VirtualNs> idle_until) {
+  if (idle_until && waiting_ && std::holds_alternative<End>(head_->body) && head_->moment.time <= *idle_until) {
+    // A limit of virtual time cut the recorded run's idling short: so is this. The next visit compares.
+    machine_.clock().skip_to(head_->moment.time);
+    waiting_ = false;
+    return true;
+  }
+  if (!let_in_events()) return false;
+  if (!idle_until && progress_ && machine_.clock().count().value % progress_every_ == 0 && !progress_()) {
+    stopped_ = true;
+    return false;
+  }
+  return true;
+}
+
+// Lets in all that is due at this Moment. False: the run is over.
+bool Player::let_in_events() {
+  while (head_) {
+    const Moment& due = head_->moment;
+    const InstrCount count = machine_.clock().count();
+    const VirtualNs now = machine_.clock().now();
+    if (due.count > count) return true;
+    if (at_own_end()) {
+      if (count == due.count) return true;
+      const End* end = own_end(head_) ? own_end(head_) : own_end(after_);
+      diverge("the recording ends here by itself (" + end->reason + "), the replay goes on");
+      return false;
+    }
+    if (due.count < count) {
+      diverge("the replay passed the Moment of event " + std::to_string(head_->number) + " (" + at(due) +
+              ") without coming to its time");
+      return false;
+    }
+    if (due.time > now) {
+      waiting_ = true;  // the machine has to idle until then
+      return true;
+    }
+    const Moment here = moment_of(machine_);
+    if (due.time < now || due.rip != here.rip || due.rcx != here.rcx) {
+      diverge("event " + std::to_string(head_->number) + " (" + describe(head_->body) +
+              ") happened at another point of the execution");
+      return false;
+    }
+    if (stop_event_ && head_->number >= *stop_event_) {
+      stopped_ = true;
+      return false;
+    }
+    if (!apply(*head_)) return false;
+    fetch();
+  }
+  return false;  // nothing is known of what comes after the last event
+}
+
+bool Player::apply(const Event& event) {
+  if (const auto input = to_input(event.body)) {
+    board_.enter(*input);
+    return true;
+  }
+  if (const auto* hash = std::get_if<StateHash>(&event.body)) {
+    check_hash(*hash, event.moment);
+    return !failed();
+  }
+  if (const auto* end = std::get_if<End>(&event.body)) {
+    check_end(*end);
+    return false;
+  }
+  if (std::holds_alternative<Unknown>(event.body) || std::holds_alternative<SampledTime>(event.body) ||
+      std::holds_alternative<AsynchronousInterrupt>(event.body)) {
+    error_ = refuse_unknown(event, reader_);
+    return false;
+  }
+  return true;  // a note: host time and seed material went into the machine's configuration
+}
+
+void Player::check_hash(const StateHash& expected, const Moment& moment) {
+  const StateHash found = state_hash_of(machine_);
+  ++hashes_checked_;
+  if (found == expected) {
+    last_equal_ = moment.count;
+    return;
+  }
+  std::vector<std::string> different;
+  std::string names;
+  for (const ComponentHash& component : found.components) {
+    if (std::find(expected.components.begin(), expected.components.end(), component) != expected.components.end())
+      continue;
+    different.push_back(component.name);
+    names += (names.empty() ? "" : ", ") + component.name;
+  }
+  diverge("the state differs in " + (names.empty() ? "its components" : names), std::move(different));
+}
+
+void Player::check_end(const End& end) {
+  const Moment here = moment_of(machine_);
+  if (end.instructions != here.count || end.virtual_ns != here.time) {
+    diverge("the recording ended at " + std::to_string(end.instructions.value) + " instructions, " +
+            std::to_string(end.virtual_ns.value) + " ns");
+  } else if (state_hash_of(machine_).total != end.state_hash) {
+    diverge("the final state differs");
+  } else if (console_ && (console_->bytes() != end.console_bytes || console_->hash() != end.console_hash)) {
+    diverge("the console output differs: " + std::to_string(end.console_bytes) + " bytes recorded, " +
+                std::to_string(console_->bytes()) + " replayed",
+            {"console output"});
+  } else {
+    end_ = end;
+  }
+}
+
+PlayEnd Player::play(const PlayTarget& target) {
+  stopped_ = false;
+  stop_event_ = target.event;
+  if (!head_) fetch();
+  RunLimits limits{.instructions = target.count, .virtual_time = target.time, .single_step = target.single_step};
+  const RunResult result = machine_.run(limits, this);
+  return classify(result);
+}
+
+PlayEnd Player::classify(const RunResult& result) {
+  if (error_) return PlayEnd::refused;
+  if (divergence_) return PlayEnd::diverged;
+  if (end_) return PlayEnd::complete;
+  if (result.reason == ExitReason::instruction_limit || result.reason == ExitReason::time_limit || stopped_)
+    return PlayEnd::target;
+  if (result.reason == ExitReason::stopped) return PlayEnd::cut_off;
+  // The machine ended by itself: the recording has to say so too.
+  if (at_own_end() && std::holds_alternative<StateHash>(head_->body) && head_->moment == moment_of(machine_)) {
+    check_hash(std::get<StateHash>(head_->body), head_->moment);
+    if (failed()) return PlayEnd::diverged;
+    fetch();
+  }
+  if (!head_) return PlayEnd::cut_off;
+  const auto* end = std::get_if<End>(&head_->body);
+  if (!end || end->reason != to_string(result.reason) || end->debug_exit_code.value_or(0) != result.debug_exit_code) {
+    diverge("the replay ends here (" + std::string(to_string(result.reason)) + "), the recording " +
+            (end ? "ends with " + end->reason : "goes on"));
+    return PlayEnd::diverged;
+  }
+  check_end(*end);
+  return failed() ? PlayEnd::diverged : PlayEnd::complete;
+}
+
+}  // namespace rondo::replay

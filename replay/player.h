@@ -1,0 +1,95 @@
+// Replays a recording: stands at the machine's door, lets in what was written down at exactly the Moment it came, and
+// holds the machine to every state hash on the way.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/door.h"
+#include "core/machine.h"
+#include "replay/console_digest.h"
+#include "replay/format/recording_reader.h"
+
+namespace rondo::replay {
+
+// The first Moment at which a replay was seen to differ from its recording.
+struct Divergence {
+  std::string what;                     // one line for people
+  u64 event = 0;                        // at which it was noticed
+  Moment expected;                      // the recording's
+  Moment found;                         // the machine's
+  std::vector<std::string> components;  // that differ, in the machine's order; empty: the Moment itself does
+  InstrCount last_equal;                // the last state hash that agreed; 0: none, the start
+};
+
+enum class PlayEnd : u8 {
+  target,    // the Moment that was asked for
+  complete,  // the recording's end, and everything agreed
+  cut_off,   // the last event that can be read: the recording is unfinished or damaged
+  diverged,  // divergence() says where
+  refused    // error() says what this program does not know how to replay
+};
+
+// Where to stop: at the first of them.
+struct PlayTarget {
+  std::optional<InstrCount> count;
+  std::optional<VirtualNs> time;
+  std::optional<u64> event;  // before the event of this number happens
+  bool single_step = false;  // the reference drive
+};
+
+class Player final : public Door {
+ public:
+  // All outlive the player. `console` may be null; otherwise it has seen all output since the start and is compared at
+  // the end.
+  Player(Machine& machine, InputSink& board, RecordingReader& reader, const ConsoleDigest* console);
+
+  // Runs from where the machine stands; may be called again after `target` and after `cut_off` (more may have been
+  // written).
+  PlayEnd play(const PlayTarget& target = {});
+  // The machine was put elsewhere: `event` is the number of the next event. Output before it is unknown.
+  void moved(u64 event);
+
+  // Called now and then with the machine at a Moment; false: stop there (`target`).
+  void on_progress(u64 every, std::function<bool()> call);
+
+  const std::optional<Divergence>& divergence() const { return divergence_; }
+  const std::optional<Error>& error() const { return error_; }
+  const std::optional<End>& end() const { return end_; }  // after `complete`
+  u64 next_event() const;                                 // number of the first event that did not happen yet
+  u64 hashes_checked() const { return hashes_checked_; }
+
+  std::optional<InstrCount> next_visit(InstrCount now) override;
+  bool visit(std::optional<VirtualNs> idle_until) override;
+
+ private:
+  void fetch();
+  bool at_own_end() const;
+  bool let_in_events();
+  bool apply(const Event& event);
+  void check_hash(const StateHash& expected, const Moment& moment);
+  void check_end(const End& end);
+  void diverge(std::string what, std::vector<std::string> components = {});
+  bool failed() const { return divergence_ || error_; }
+  PlayEnd classify(const RunResult& result);
+
+  Machine& machine_;
+  InputSink& board_;
+  RecordingReader& reader_;
+  const ConsoleDigest* console_;
+  std::optional<Event> head_;   // the next event
+  std::optional<Event> after_;  // the one after it
+  bool waiting_ = false;        // for the time of the head, whose count is reached
+  bool stopped_ = false;        // by on_progress, or at stop_event_
+  std::optional<u64> stop_event_;
+  InstrCount last_equal_;
+  u64 hashes_checked_ = 0;
+  u64 progress_every_ = 0;
+  std::function<bool()> progress_;
+  std::optional<Divergence> divergence_;
+  std::optional<Error> error_;
+  std::optional<End> end_;
+};
+
+}  // namespace rondo::replay

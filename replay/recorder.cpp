@@ -1,0 +1,84 @@
+#include "replay/recorder.h"
+
+#include <algorithm>
+
+#include "replay/moments.h"
+
+namespace rondo::replay {
+
+Recorder::Recorder(Machine& machine, InputSink& board, Door& live, const ConsoleDigest& console, RecordingWriter writer)
+    : machine_(machine),
+      board_(board),
+      live_(live),
+      console_(console),
+      writer_(std::move(writer)),
+      hash_interval_(writer_.manifest().settings.hash_interval) {}
+
+void Recorder::append(const Moment& moment, EventBody body) {
+  if (!status_) return;
+  if (Result<u64> number = writer_.append(moment, std::move(body)); !number) status_ = number.error();
+}
+
+void Recorder::append_pending() {
+  if (!pending_) return;
+  append(pending_->moment, std::move(pending_->body));
+  pending_.reset();
+}
+
+// The event is written with the Moment before the input: where a replay has to let it in.
+void Recorder::enter(const Input& input) {
+  const Moment moment = moment_of(machine_);
+  auto* typed = pending_ ? std::get_if<ConsoleInput>(&pending_->body) : nullptr;
+  if (typed && pending_->moment == moment && input.kind == InputKind::console && typed->port == input.port) {
+    typed->bytes.insert(typed->bytes.end(), input.bytes.begin(), input.bytes.end());
+  } else {
+    append_pending();
+    pending_ = Event{.moment = moment, .body = to_event(input)};
+    if (input.kind != InputKind::console) append_pending();
+  }
+  board_.enter(input);
+}
+
+std::optional<InstrCount> Recorder::next_visit(InstrCount now) {
+  live_visit_ = live_.next_visit(now);
+  if (hash_interval_ == 0) return live_visit_;
+  const InstrCount hash{(now.value / hash_interval_ + 1) * hash_interval_};
+  return live_visit_ ? std::min(*live_visit_, hash) : hash;
+}
+
+bool Recorder::visit(std::optional<VirtualNs> idle_until) {
+  append_pending();
+  const InstrCount now = machine_.clock().count();
+  if (!idle_until && hash_interval_ != 0 && now.value % hash_interval_ == 0) take_hash();
+  if (!status_) return false;
+  // The live door is visited where it would be without a recorder.
+  if (!idle_until && !(live_visit_ && now >= *live_visit_)) return true;
+  const bool go_on = live_.visit(idle_until);
+  return go_on && status_;
+}
+
+void Recorder::take_hash() { append(moment_of(machine_), state_hash_of(machine_)); }
+
+void Recorder::tick(u64 host_ns) {
+  append_pending();
+  if (!status_) return;
+  if (Status flushed = writer_.flush_if_older(host_ns); !flushed) status_ = flushed;
+}
+
+Status Recorder::finish(const std::string& reason, std::optional<u32> debug_exit_code) {
+  append_pending();
+  const Moment moment = moment_of(machine_);
+  const StateHash hash = state_hash_of(machine_);
+  append(moment, hash);
+  if (!status_) return status_;
+  status_ = writer_.finish(moment, End{.reason = reason,
+                                       .debug_exit_code = debug_exit_code,
+                                       .instructions = moment.count,
+                                       .virtual_ns = moment.time,
+                                       .state_hash = hash.total,
+                                       .console_bytes = console_.bytes(),
+                                       .console_hash = console_.hash()});
+  return status_;
+}
+
+}  // namespace rondo::replay

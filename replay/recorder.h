@@ -1,0 +1,49 @@
+// Records a run: stands at the machine's door, writes down what enters and when, and takes state hashes and
+// checkpoints.
+//
+// A recorded run is the same run as an unrecorded one: the recorder only looks.
+#pragma once
+
+#include <optional>
+
+#include "core/door.h"
+#include "core/machine.h"
+#include "replay/console_digest.h"
+#include "replay/format/recording_writer.h"
+
+namespace rondo::replay {
+
+class Recorder final : public InputSink, public Door {
+ public:
+  // `board` takes the input, `live` lets it in (through this recorder: its sink must be this). All outlive the
+  // recorder.
+  Recorder(Machine& machine, InputSink& board, Door& live, const ConsoleDigest& console, RecordingWriter writer);
+
+  void enter(const Input& input) override;
+  std::optional<InstrCount> next_visit(InstrCount now) override;
+  bool visit(std::optional<VirtualNs> idle_until) override;
+
+  // For the driver, which has a clock: writes what has waited long enough.
+  void tick(u64 host_ns);
+  // The end of the run, as `reason` says it (to_string(ExitReason), or why the user's limit ended it).
+  Status finish(const std::string& reason, std::optional<u32> debug_exit_code);
+  // The first failure: visit() has ended the run, and the recording is good up to its last chunk.
+  const Status& status() const { return status_; }
+
+ private:
+  void append(const Moment& moment, EventBody body);
+  void append_pending();
+  void take_hash();
+
+  Machine& machine_;
+  InputSink& board_;
+  Door& live_;
+  const ConsoleDigest& console_;
+  RecordingWriter writer_;
+  u64 hash_interval_;
+  std::optional<InstrCount> live_visit_;  // what live_ asked for last
+  std::optional<Event> pending_;          // console input, which may grow while the Moment lasts
+  Status status_ = success();
+};
+
+}  // namespace rondo::replay
