@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "harness/cli/decoder_command.h"
+#include "harness/cli/doctor_command.h"
 #include "harness/cli/exit_status.h"
 #include "harness/cli/replay_command.h"
 #include "harness/cli/run_command.h"
@@ -160,6 +161,11 @@ int main_program(int argc, char** argv) {
   coverage->add_flag("--json", json, "every opcode, as JSON");
   coverage->add_flag("--all", all, "every opcode, not only the summary");
 
+  bool doctor_json = false;
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "what this host can run, record, replay and guarantee, and why not (exit status 0 or 3)");
+  doctor->add_flag("--json", doctor_json, "for machines");
+
   CLI::App* version = app.add_subcommand("version", "print the version");
 
   try {
@@ -172,6 +178,7 @@ int main_program(int argc, char** argv) {
   if (*run) return run_command(run_options);
   if (*replay) return replay_command(replay_options);
   if (*coverage) return decoder_coverage(json, all);
+  if (*doctor) return doctor_command(doctor_json);
   if (*version) std::cout << "rondo " << kVersion << '\n';
   return kEnded;
 }

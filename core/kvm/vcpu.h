@@ -1,0 +1,69 @@
+// One vCPU of KVM: its registers by kind, and KVM_RUN.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <span>
+#include <vector>
+
+#include "core/kvm/ioctl.h"
+
+namespace rondo::kvm {
+
+class VcpuHandle {
+ public:
+  VcpuHandle(Descriptor fd, kvm_run* run, u64 run_bytes) : fd_(std::move(fd)), run_(run), run_bytes_(run_bytes) {}
+  ~VcpuHandle();
+  VcpuHandle(const VcpuHandle&) = delete;
+  VcpuHandle& operator=(const VcpuHandle&) = delete;
+
+  // KVM_RUN. 0: look at area().exit_reason; otherwise a negative errno (-EINTR: a signal or immediate_exit).
+  int run();
+  kvm_run& area() { return *run_; }
+  const kvm_run& area() const { return *run_; }
+  // Finishes the I/O or MSR access of the last exit without executing anything more: the state is that after it.
+  int complete();
+
+  template <class T>
+  Result<T> get(unsigned long request, const char* name) const {
+    T value{};
+    if (const int result = fd_.call(request, &value); result < 0) return refused(name, result);
+    return value;
+  }
+  template <class T>
+  Status set(unsigned long request, const T& value, const char* name) {
+    T copy = value;
+    return outcome(name, fd_.call(request, &copy));
+  }
+
+  Result<kvm_regs> regs() const { return get<kvm_regs>(KVM_GET_REGS, "KVM_GET_REGS"); }
+  Status set_regs(const kvm_regs& v) { return set(KVM_SET_REGS, v, "KVM_SET_REGS"); }
+  Result<kvm_sregs> sregs() const { return get<kvm_sregs>(KVM_GET_SREGS, "KVM_GET_SREGS"); }
+  Status set_sregs(const kvm_sregs& v) { return set(KVM_SET_SREGS, v, "KVM_SET_SREGS"); }
+  Result<kvm_fpu> fpu() const { return get<kvm_fpu>(KVM_GET_FPU, "KVM_GET_FPU"); }
+  Status set_fpu(const kvm_fpu& v) { return set(KVM_SET_FPU, v, "KVM_SET_FPU"); }
+  Result<kvm_vcpu_events> events() const { return get<kvm_vcpu_events>(KVM_GET_VCPU_EVENTS, "KVM_GET_VCPU_EVENTS"); }
+  Status set_events(const kvm_vcpu_events& v) { return set(KVM_SET_VCPU_EVENTS, v, "KVM_SET_VCPU_EVENTS"); }
+  Result<kvm_debugregs> debug_registers() const { return get<kvm_debugregs>(KVM_GET_DEBUGREGS, "KVM_GET_DEBUGREGS"); }
+  Status set_debug_registers(const kvm_debugregs& v) { return set(KVM_SET_DEBUGREGS, v, "KVM_SET_DEBUGREGS"); }
+  Status set_guest_debug(const kvm_guest_debug& v) { return set(KVM_SET_GUEST_DEBUG, v, "KVM_SET_GUEST_DEBUG"); }
+
+  // MSRs by index. Those that KVM does not know here are left out.
+  struct Msr {
+    u32 index;
+    u64 value;
+  };
+  std::vector<Msr> msrs(std::span<const u32> indices) const;
+  // The indices that KVM refused.
+  std::vector<u32> set_msrs(std::span<const Msr> msrs);
+  Status set_cpuid(const std::vector<kvm_cpuid_entry2>& entries);
+  Status inject_interrupt(u8 vector);
+  Status inject_nmi();
+
+ private:
+  Descriptor fd_;
+  kvm_run* run_;
+  u64 run_bytes_;
+};
+
+}  // namespace rondo::kvm
