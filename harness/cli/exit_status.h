@@ -11,7 +11,9 @@ enum ExitStatus : int {
   kBadUsage = 2,    // bad usage or input
   kLimit = 3,       // a limit was reached, or the Moment that was asked for
   kDivergence = 4,  // a replay differs from its recording
-  kGuestBroke = 5   // triple fault not asked for, halted for ever
+  kGuestBroke = 5,  // triple fault not asked for, halted for ever
+  kUnfinished = 6,  // info: a recording without an end
+  kDamaged = 7      // info: a damaged recording
 };
 
 constexpr ExitStatus exit_status(ExitReason reason) {

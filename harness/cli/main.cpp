@@ -4,6 +4,8 @@
 #include "harness/cli/decoder_command.h"
 #include "harness/cli/doctor_command.h"
 #include "harness/cli/exit_status.h"
+#include "harness/cli/info_command.h"
+#include "harness/cli/pack_command.h"
 #include "harness/cli/replay_command.h"
 #include "harness/cli/run_command.h"
 #include "harness/host/terminal.h"
@@ -165,6 +167,18 @@ int main_program(int argc, char** argv) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "what this host can run, record, replay and guarantee, and why not (exit status 0 or 3)");
   doctor->add_flag("--json", doctor_json, "for machines");
+  std::string recording, packed_file;
+  bool info_json = false;
+  CLI::App* info = app.add_subcommand("info", "what is in a recording: machine, images, events, checkpoints, end");
+  info->add_option("recording", recording, "a recording's directory, or a packed file")->type_name("DIR")->required();
+  info->add_flag("--json", info_json, "for machines");
+  info->footer("Exit status: 0 complete, 2 not a recording, 6 unfinished, 7 damaged.");
+  CLI::App* pack = app.add_subcommand("pack", "make one self-contained file of a recording, to send to somebody");
+  pack->add_option("recording", recording, "the recording's directory")->type_name("DIR")->required();
+  pack->add_option("file", packed_file, "the file to write")->type_name("FILE")->required();
+  CLI::App* unpack = app.add_subcommand("unpack", "make a recording of a packed file; all of it is verified");
+  unpack->add_option("file", packed_file, "the packed file")->type_name("FILE")->required();
+  unpack->add_option("recording", recording, "the directory to make")->type_name("DIR")->required();
 
   CLI::App* version = app.add_subcommand("version", "print the version");
 
@@ -179,6 +193,9 @@ int main_program(int argc, char** argv) {
   if (*replay) return replay_command(replay_options);
   if (*coverage) return decoder_coverage(json, all);
   if (*doctor) return doctor_command(doctor_json);
+  if (*info) return info_command(recording, info_json);
+  if (*pack) return pack_command(recording, packed_file);
+  if (*unpack) return unpack_command(packed_file, recording);
   if (*version) std::cout << "rondo " << kVersion << '\n';
   return kEnded;
 }

@@ -1,15 +1,15 @@
 #include "replay/format/blob_store.h"
 
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <zstd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
+#include <memory>
 
 #include "core/state/stream.h"
 #include "replay/format/files.h"
+#include "replay/format/sha256.h"
 
 namespace rondo::replay {
 namespace {
@@ -19,21 +19,9 @@ constexpr u32 kMagic = 0x424f4c42;  // "BLOB"
 constexpr u64 kHeaderBytes = 16;
 enum Encoding : u32 { kPlain = 0, kZstd = 1 };
 constexpr int kCompressionLevel = 3;
+constexpr u64 kBufferBytes = u64{256} << 10;
 
 }  // namespace
-
-std::string sha256_hex(std::span<const u8> bytes) {
-  std::array<u8, EVP_MAX_MD_SIZE> digest;
-  unsigned length = 0;
-  RONDO_ASSERT(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, EVP_sha256(), nullptr) == 1);
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (unsigned i = 0; i < length; ++i) {
-    text += kDigits[digest[i] >> 4];
-    text += kDigits[digest[i] & 15];
-  }
-  return text;
-}
 
 bool is_blob_id(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -67,38 +55,81 @@ Result<std::string> BlobStore::put(std::span<const u8> bytes) {
   return id;
 }
 
-Result<std::vector<u8>> BlobStore::get(const std::string& id, u64 max_bytes) const {
-  if (!is_blob_id(id)) return Error{"'" + id + "' is not the name of a blob"};
-  const std::string path = folder_ + "/" + id;
-  const u64 limit = std::min(max_bytes, kMaxBlobBytes);
-  auto file = read_file(path, kHeaderBytes + limit);
-  if (!file) return file.error();
-  StateReader reader(*file);
+Status decode_blob(int fd, const std::string& path, const std::string& id, u64 max_bytes,
+                   const std::function<void(std::span<const u8>)>& take) {
+  const Status unpackable = file_error(path, "is damaged: it cannot be unpacked");
+  std::vector<u8> in(kBufferBytes), out(kBufferBytes);
+  auto got = read_at(fd, 0, std::span(in).first(kHeaderBytes), path);
+  if (!got) return got.error();
+  StateReader reader(std::span<const u8>(in).first(*got));
   const u32 magic = reader.read_u32();
   const u32 encoding = reader.read_u32();
   const u64 size = reader.read_u64();
-  if (!reader.ok() || magic != kMagic || encoding > kZstd) return file_error(path, "is damaged: not a blob");
-  if (size > limit) {
-    return file_error(path, "holds " + std::to_string(size) + " bytes, more than the " + std::to_string(limit) +
+  if (!reader.ok() || magic != kMagic || encoding > kZstd) return file_error(path, "is damaged: it is not a blob");
+  if (size > max_bytes) {
+    return file_error(path, "holds " + std::to_string(size) + " bytes, more than the " + std::to_string(max_bytes) +
                                 " that can be used here");
   }
-  const auto content = std::span<const u8>(*file).subspan(kHeaderBytes);
-  std::vector<u8> bytes;
-  if (encoding == kPlain) {
-    if (content.size() != size) return file_error(path, "is damaged: it has the wrong length");
-    bytes.assign(content.begin(), content.end());
-  } else {
-    if (ZSTD_findFrameCompressedSize(content.data(), content.size()) != content.size() ||
-        ZSTD_getFrameContentSize(content.data(), content.size()) != size) {
-      return file_error(path, "is damaged: it cannot be unpacked");
+  Sha256 sha;
+  u64 done = 0;
+  const auto accept = [&](std::span<const u8> piece) {
+    done += piece.size();
+    if (done > size) return false;
+    sha.add(piece);
+    take(piece);
+    return true;
+  };
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
+  RONDO_ASSERT(context);
+  bool frame_ended = false;
+  for (u64 offset = kHeaderBytes;; offset += *got) {
+    got = read_at(fd, offset, in, path);
+    if (!got) return got.error();
+    if (*got == 0) break;
+    if (encoding == kPlain) {
+      if (!accept(std::span(in).first(*got))) return unpackable;
+      continue;
     }
-    bytes.resize(size);
-    if (ZSTD_decompress(bytes.data(), bytes.size(), content.data(), content.size()) != size) {
-      return file_error(path, "is damaged: it cannot be unpacked");
+    ZSTD_inBuffer input{in.data(), *got, 0};
+    bool more = true;
+    while (more) {
+      if (frame_ended) return unpackable;  // something follows the frame
+      ZSTD_outBuffer output{out.data(), out.size(), 0};
+      const u64 left = ZSTD_decompressStream(context.get(), &output, &input);
+      if (ZSTD_isError(left) || !accept(std::span(out).first(output.pos))) return unpackable;
+      frame_ended = left == 0;
+      more = input.pos < input.size || (output.pos == output.size && !frame_ended);
     }
   }
-  if (sha256_hex(bytes) != id) return file_error(path, "is damaged: its content does not match its name");
+  if (done != size || (encoding == kZstd && !frame_ended)) return unpackable;
+  if (to_hex(sha.finish()) != id) return file_error(path, "is damaged: its content does not match its name");
+  return success();
+}
+
+Result<std::vector<u8>> BlobStore::get(const std::string& id, u64 max_bytes) const {
+  std::vector<u8> bytes;
+  const auto read = decode(id, max_bytes, [&](auto piece) { bytes.insert(bytes.end(), piece.begin(), piece.end()); });
+  if (!read) return read.error();
   return bytes;
+}
+
+Status BlobStore::verify(const std::string& id, u64 bytes) const {
+  u64 found = 0;
+  if (auto read = decode(id, bytes, [&](auto piece) { found += piece.size(); }); !read) return read;
+  if (found != bytes) {
+    return file_error(folder_ + "/" + id,
+                      "holds " + std::to_string(found) + " bytes instead of " + std::to_string(bytes));
+  }
+  return success();
+}
+
+Status BlobStore::decode(const std::string& id, u64 max_bytes,
+                         const std::function<void(std::span<const u8>)>& take) const {
+  if (!is_blob_id(id)) return Error{"'" + id + "' is not the name of a blob"};
+  const std::string path = folder_ + "/" + id;
+  const auto fd = open_regular(path);
+  if (!fd) return fd.error();
+  return decode_blob(fd->get(), path, id, std::min(max_bytes, kMaxBlobBytes), take);
 }
 
 }  // namespace rondo::replay

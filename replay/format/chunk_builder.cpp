@@ -1,6 +1,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "replay/format/chunk.h"
@@ -36,7 +37,9 @@ std::string exceeded_limit(const EventBody& body) {
     if (hash->components.size() > kMaxHashedComponents) {
       return "state hash with " + std::to_string(hash->components.size()) + " components";
     }
+    std::set<std::string_view> names;
     for (const ComponentHash& component : hash->components) {
+      if (!names.insert(component.name).second) return "state hash with two components '" + component.name + "'";
       if (component.name.size() > kMaxNameBytes)
         return "component name of " + std::to_string(component.name.size()) + " bytes";
     }

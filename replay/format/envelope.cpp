@@ -1,6 +1,7 @@
 #include "replay/format/envelope.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/state/stream.h"
 #include "replay/format/digest.h"
@@ -50,6 +51,17 @@ Result<Unwrapped> unwrap(std::string_view magic, std::span<const u8> file, const
   }
   if (found.version.major != kFormatVersion.major) return version_error(found.version, path);
   return found;
+}
+
+std::optional<FormatVersion> version_in_header(std::string_view magic, const std::string& path) {
+  const auto fd = open_regular(path);
+  if (!fd) return std::nullopt;
+  std::array<u8, kMagicBytes + 4> bytes;
+  const auto got = read_at(fd->get(), 0, bytes, path);
+  if (!got || *got < bytes.size() || !std::equal(magic.begin(), magic.end(), bytes.begin())) return std::nullopt;
+  StateReader reader(std::span<const u8>(bytes).subspan(kMagicBytes));
+  const u16 major = reader.read_u16();
+  return FormatVersion{major, reader.read_u16()};
 }
 
 Error version_error(FormatVersion found, const std::string& path) {

@@ -12,6 +12,7 @@
 namespace rondo::replay {
 
 inline constexpr char kIndexName[] = "index";
+inline constexpr u64 kMaxIndexBytes = u64{256} << 20;
 
 struct ChunkPosition {
   u64 first_event = 0;

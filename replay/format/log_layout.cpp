@@ -9,7 +9,6 @@
 namespace rondo::replay {
 namespace {
 
-constexpr char kLogMagic[] = "RONDOLOG";
 constexpr u32 kChunkMagic = 0x4b4e4843;  // "CHNK"
 constexpr u32 kEndsRecording = 1;
 
@@ -20,7 +19,7 @@ constexpr u64 kMaxPayloadBytes = kMaxChunkBytes + kMaxChunkBytes / 256 + 1024;
 
 std::vector<u8> encode_log_header(u64 recording) {
   StateWriter writer;
-  for (u64 i = 0; i < kMagicBytes; ++i) writer.write_u8(static_cast<u8>(kLogMagic[i]));
+  for (const char c : kLogMagic) writer.write_u8(static_cast<u8>(c));
   writer.write_u16(kFormatVersion.major);
   writer.write_u16(kFormatVersion.minor);
   writer.write_u32(0);
@@ -31,7 +30,7 @@ std::vector<u8> encode_log_header(u64 recording) {
 
 Result<bool> check_log_header(std::span<const u8> file, u64 recording, const std::string& path) {
   file = file.first(kLogHeaderBytes);
-  if (!std::equal(file.begin(), file.begin() + kMagicBytes, kLogMagic)) return false;
+  if (!std::equal(kLogMagic.begin(), kLogMagic.end(), file.begin())) return false;
   StateReader reader(file.subspan(kMagicBytes));
   FormatVersion version;
   version.major = reader.read_u16();

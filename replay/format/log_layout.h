@@ -14,6 +14,7 @@
 namespace rondo::replay {
 
 inline constexpr char kLogName[] = "events.log";
+inline constexpr std::string_view kLogMagic = "RONDOLOG";
 inline constexpr u64 kLogHeaderBytes = 32;
 inline constexpr u64 kChunkHeaderBytes = 64;
 // Of one event's bytes, and of a chunk before compression. What is larger is refused by writer and reader.

@@ -8,8 +8,6 @@
 namespace rondo::replay {
 namespace {
 
-constexpr char kMagic[] = "RONDOMAN";
-constexpr u64 kMaxManifestBytes = u64{16} << 20;
 constexpr u64 kMaxRecordingId = 64;
 constexpr u64 kMaxComponents = 4096;
 
@@ -82,11 +80,11 @@ std::vector<u8> encode_manifest(const Manifest& manifest) {
       builder, program_version, recording_id, machine.memory_bytes, machine.cpus, engine, machine.seed,
       machine.rtc_start, command_line, image_kind, image_vector, machine.ns_per_instruction, cpu_model, cpuid_vector,
       host_vector, manifest.settings.hash_interval, manifest.settings.checkpoint_interval, marks, names));
-  return wrap(kMagic, {builder.GetBufferPointer(), builder.GetSize()});
+  return wrap(kManifestMagic, {builder.GetBufferPointer(), builder.GetSize()});
 }
 
 Result<Manifest> decode_manifest(std::span<const u8> file, const std::string& path) {
-  const auto unwrapped = unwrap(kMagic, file, "manifest", path);
+  const auto unwrapped = unwrap(kManifestMagic, file, "manifest", path);
   if (!unwrapped) return unwrapped.error();
   // FlatBuffers wants its buffer aligned.
   const std::vector<u8> payload(unwrapped->payload.begin(), unwrapped->payload.end());

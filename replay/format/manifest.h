@@ -78,6 +78,8 @@ struct Manifest {
 };
 
 inline constexpr char kManifestName[] = "manifest";
+inline constexpr std::string_view kManifestMagic = "RONDOMAN";
+inline constexpr u64 kMaxManifestBytes = u64{16} << 20;
 
 std::vector<u8> encode_manifest(const Manifest& manifest);
 // `path` is for messages only.

@@ -8,29 +8,31 @@
 
 #include "replay/format/chunk.h"
 #include "replay/format/digest.h"
+#include "replay/format/envelope.h"
 #include "replay/format/files.h"
 #include "replay/format/index.h"
 
 namespace rondo::replay {
-namespace {
-
-constexpr u64 kMaxIndexBytes = u64{256} << 20;
-
-}  // namespace
-
 struct RecordingReader::Impl {
+  Impl(const std::string& where, Manifest given)
+      : directory(where),
+        log_path(where + "/" + kLogName),
+        manifest(std::move(given)),
+        recording(recording_digest(manifest.recording_id)) {}
+
   std::string directory;
   std::string log_path;
   Manifest manifest;
-  u64 recording = 0;
-  FileDescriptor log;  // none if there is no log that belongs to the manifest
-  Index index;         // of the chunks before the first incomplete or bad one, as far as is known
-  bool ended = false;  // the last of them ends the recording
+  u64 recording;          // digest of its id
+  FileDescriptor log;     // none if there is no log that belongs to the manifest
+  Index index;            // of the chunks before the first incomplete or bad one, as far as is known
+  bool use_index = true;  // false: there is no file 'index' beside the log
+  bool ended = false;     // the last of them ends the recording
   LogValidity validity;
   std::optional<ChunkDecoder> chunk;  // of the event read last
   u64 position = 0;
 
-  Status attach();
+  Status attach(FileDescriptor file);
   void adopt_index();
   void scan(bool decode);
   void rescan(bool decode);
@@ -54,19 +56,17 @@ void RecordingReader::Impl::stop_damaged(const std::string& why) {
   stop(LogEnding::damaged, "is damaged at byte " + std::to_string(log ? index.end_offset : 0) + ": " + why);
 }
 
-// Opens the log and looks at its headers. Fails for another version and for what cannot be read at all.
-Status RecordingReader::Impl::attach() {
-  if (!exists(log_path)) {
+// Looks at the headers of the log, if there is one. Fails for another version and for what cannot be read at all.
+Status RecordingReader::Impl::attach(FileDescriptor file) {
+  if (!file) {
     stop(LogEnding::damaged, "is missing: nothing but the manifest is left of this recording");
     return success();
   }
-  auto fd = open_regular(log_path);
-  if (!fd) return fd.error();
-  const auto size = file_size(fd->get(), log_path);
+  const auto size = file_size(file.get(), log_path);
   if (!size) return size.error();
   validity.file_bytes = *size;
   std::vector<u8> header(kLogHeaderBytes);
-  const auto got = read_at(fd->get(), 0, header, log_path);
+  const auto got = read_at(file.get(), 0, header, log_path);
   if (!got) return got.error();
   if (*got < kLogHeaderBytes) {
     stop(LogEnding::unfinished, "is cut off within its header");
@@ -78,7 +78,7 @@ Status RecordingReader::Impl::attach() {
     stop_damaged("not the log of this recording");
     return success();
   }
-  log = std::move(*fd);
+  log = std::move(file);
   adopt_index();
   scan(false);
   return success();
@@ -100,6 +100,7 @@ std::optional<std::vector<u8>> RecordingReader::Impl::payload_of(const ChunkHead
 
 // All chunks that the index names but the last are believed for now, if that one is where it says; load() checks each.
 void RecordingReader::Impl::adopt_index() {
+  if (!use_index) return;
   const auto file = read_file(directory + "/" + kIndexName, kMaxIndexBytes);
   if (!file) return;
   auto hint = decode_index(*file, recording);
@@ -197,12 +198,25 @@ RecordingReader::~RecordingReader() = default;
 Result<RecordingReader> RecordingReader::open(const std::string& directory) {
   auto manifest = read_manifest(directory);
   if (!manifest) return manifest.error();
-  auto impl = std::make_unique<Impl>();
-  impl->directory = directory;
-  impl->log_path = directory + "/" + kLogName;
-  impl->manifest = std::move(*manifest);
-  impl->recording = recording_digest(impl->manifest.recording_id);
-  if (auto attached = impl->attach(); !attached) return attached.error();
+  auto impl = std::make_unique<Impl>(directory, std::move(*manifest));
+  FileDescriptor log;
+  if (exists(impl->log_path)) {
+    auto opened = open_regular(impl->log_path);
+    if (!opened) return opened.error();
+    log = std::move(*opened);
+  }
+  if (auto attached = impl->attach(std::move(log)); !attached) return attached.error();
+  return RecordingReader(std::move(impl));
+}
+
+Result<RecordingReader> RecordingReader::from_parts(const std::string& name, std::span<const u8> manifest,
+                                                    FileDescriptor log) {
+  auto decoded = decode_manifest(manifest, name);
+  if (!decoded) return decoded.error();
+  auto impl = std::make_unique<Impl>(name, std::move(*decoded));
+  impl->log_path = name;
+  impl->use_index = false;
+  if (auto attached = impl->attach(std::move(log)); !attached) return attached.error();
   return RecordingReader(std::move(impl));
 }
 
@@ -231,10 +245,18 @@ void RecordingReader::seek_event(u64 number) { impl_->position = number; }
 
 void RecordingReader::seek_count(InstrCount count) {
   Impl& i = *impl_;
-  // Events at this very count may start in the chunk before the first one that starts at it.
-  const auto at = std::lower_bound(i.index.chunks.begin(), i.index.chunks.end(), count,
-                                   [](const ChunkPosition& c, InstrCount n) { return c.first_count < n; });
-  i.position = at == i.index.chunks.begin() ? 0 : std::prev(at)->first_event;
+  const auto first_place = [&]() -> u64 {
+    // Events at this very count may start in the chunk before the first one that starts at it.
+    const auto at = std::lower_bound(i.index.chunks.begin(), i.index.chunks.end(), count,
+                                     [](const ChunkPosition& c, InstrCount n) { return c.first_count < n; });
+    return at == i.index.chunks.begin() ? 0 : static_cast<u64>(at - i.index.chunks.begin()) - 1;
+  };
+  i.position = 0;
+  if (i.index.chunks.empty()) return;
+  // If the index tells a count too low, the chunk where the search starts is too late, and not as the index says.
+  if (i.chunk = i.load(first_place()); !i.chunk) i.rescan(true);
+  if (i.index.chunks.empty()) return;
+  i.position = i.index.chunks[first_place()].first_event;
   while (const Event* event = next()) {
     if (event->moment.count < count) continue;
     i.position = event->number;
@@ -262,6 +284,11 @@ bool RecordingReader::writer_is_alive() const {
   if (::flock(fd, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
   ::flock(fd, LOCK_UN);
   return false;
+}
+
+std::optional<FormatVersion> recording_version(const std::string& directory) {
+  const auto version = version_in_header(kManifestMagic, directory + "/" + kManifestName);
+  return version ? version : version_in_header(kLogMagic, directory + "/" + kLogName);
 }
 
 Error refuse_unknown(const Event& event, const RecordingReader& reader) {

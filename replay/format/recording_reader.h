@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "core/base/result.h"
 #include "replay/format/event.h"
+#include "replay/format/files.h"
 #include "replay/format/manifest.h"
 
 namespace rondo::replay {
@@ -30,6 +33,8 @@ class RecordingReader {
   // Fails if it is not a recording, or one of another major version, or if its manifest is damaged. A damaged log is
   // no failure: see validity().
   static Result<RecordingReader> open(const std::string& directory);
+  // The same from the contents of the two files, for a recording that is not in a directory. `name` is for messages.
+  static Result<RecordingReader> from_parts(const std::string& name, std::span<const u8> manifest, FileDescriptor log);
   RecordingReader(RecordingReader&&) noexcept;
   RecordingReader& operator=(RecordingReader&&) noexcept;
   ~RecordingReader();
@@ -60,6 +65,10 @@ class RecordingReader {
   explicit RecordingReader(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// The version that a directory's manifest or log tells in its header, if either starts like a recording's; nothing is
+// verified. Tells a damaged recording from what is none when open() fails.
+std::optional<FormatVersion> recording_version(const std::string& directory);
 
 // The error with which a replay refuses an event of an unknown kind.
 Error refuse_unknown(const Event& event, const RecordingReader& reader);

@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "replay/format/digest.h"
+#include "replay/format/envelope.h"
+#include "replay/format/log_layout.h"
 #include "replay/format/recording_reader.h"
 #include "replay/format/recording_writer.h"
 
@@ -114,6 +117,41 @@ inline End sample_end() {
   end.console_bytes = 3;
   end.console_hash = {4, 5};
   return end;
+}
+
+// sample_events() and the end.
+inline std::vector<Event> finished_events() {
+  std::vector<Event> events = sample_events();
+  events.push_back({events.size(), events.back().moment, sample_end()});
+  return events;
+}
+
+// Writes the sample, a chunk after every `per_chunk` events.
+inline void write_sample(const std::string& directory, u64 per_chunk, bool finish = true,
+                         const Manifest& manifest = sample_manifest(), std::span<const NewImage> images = {}) {
+  auto writer = RecordingWriter::create(directory, manifest, images);
+  ASSERT_TRUE(writer) << writer.error().message;
+  for (const Event& event : sample_events()) {
+    const auto number = writer->append(event.moment, event.body);
+    ASSERT_TRUE(number) << number.error().message;
+    EXPECT_EQ(*number, event.number);
+    if ((event.number + 1) % per_chunk == 0) {
+      ASSERT_TRUE(writer->flush());
+    }
+  }
+  if (!finish) return;
+  const auto finished = writer->finish(sample_events().back().moment, sample_end());
+  ASSERT_TRUE(finished) << finished.error().message;
+}
+
+// Puts the right digest into the header of a changed manifest, index or log.
+inline void redo_header_digest(const std::string& name, std::vector<u8>& file) {
+  const bool log = name == kLogName;
+  const u64 place = log ? kLogHeaderBytes - 8 : kEnvelopeBytes - 8;
+  const std::span<const u8> bytes(file);
+  const u64 header = digest64(bytes.first(place));
+  const u64 digest = log ? header : digest64(bytes.subspan(kEnvelopeBytes), header);
+  for (unsigned i = 0; i < 8; ++i) file[place + i] = static_cast<u8>(digest >> (8 * i));
 }
 
 // All that can be read from here on.
