@@ -53,6 +53,7 @@ class Machine final : public MachineControl {
 
   // Assembly, by the board.
   void attach_engine(std::unique_ptr<Engine> engine) { engine_ = std::move(engine); }
+  std::unique_ptr<Engine> detach_engine() { return std::move(engine_); }  // to be attached again before anything else
   void add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
 
   // Runs to an exit or a limit. May be called again after a limit was reached. Without a door nothing enters.

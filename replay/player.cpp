@@ -193,7 +193,7 @@ PlayEnd Player::play(const PlayTarget& target) {
   stop_event_ = target.event;
   if (!head_) fetch();
   RunLimits limits{.instructions = target.count, .virtual_time = target.time, .single_step = target.single_step};
-  const RunResult result = machine_.run(limits, this);
+  const RunResult result = machine_.run(limits, target.through ? target.through : this);
   return classify(result);
 }
 

@@ -56,6 +56,22 @@ Result<std::optional<i64>> parse_rtc_start(const std::string& text) {
   return std::optional<i64>{*value};
 }
 
+// A fault on purpose, for Rondo's own tests: not shown (harness/recordings/plant.h).
+void add_plants(CLI::App& app, const std::string& name, std::vector<recordings::Plant>& plants) {
+  app.add_option_function<std::vector<std::string>>(name,
+                                                    [=, &plants](const std::vector<std::string>& texts) {
+                                                      for (const std::string& text : texts) {
+                                                        const Result<recordings::Plant> plant =
+                                                            recordings::parse_plant(text);
+                                                        if (!plant)
+                                                          throw CLI::ValidationError(name, plant.error().message);
+                                                        plants.push_back(*plant);
+                                                      }
+                                                    })
+      ->allow_extra_args(false)
+      ->group("");
+}
+
 void add_run(CLI::App& app, RunOptions& o) {
   app.footer(kRunExamples);
   app.add_option("--kernel", o.kernel_path, "Linux bzImage, ELF vmlinux or multiboot 1 kernel")->type_name("FILE");
@@ -113,6 +129,7 @@ void add_run(CLI::App& app, RunOptions& o) {
       ->group("");
   app.add_option("--save-to", o.save_path, "where --save-at saves it")->group("");
   app.add_option("--restore", o.restore_path, "start from a saved machine")->group("");
+  add_plants(app, "--plant", o.plants);
   app.get_option("--save-at")->needs("--save-to");
 }
 
@@ -139,6 +156,7 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
   app.add_option("--report", o.report_path, "write a report as JSON")->type_name("FILE");
   app.add_flag("--follow", o.follow, "the recording is still being written: wait for more");
   app.add_flag("--single-step", o.single_step, "the reference drive")->group("");
+  add_plants(app, "--plant", o.plants);
 }
 
 int main_program(int argc, char** argv) {

@@ -126,6 +126,10 @@ int replay_command(const ReplayOptions& options) {
     target = *resolved;
   }
   target.single_step = options.single_step;
+  Result<std::unique_ptr<recordings::Plants>> plants =
+      recordings::Plants::attach(playback.board(), options.plants, true);
+  if (!plants) return fail(plants.error().message);
+  target.through = &(*plants)->door(playback.player());
 
   const host::StopSignals signals;
   if (Status shown = console.open_output(); !shown) return fail(shown.error().message);

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
+
+#include "harness/recordings/plant.h"
 
 namespace rondo::cli {
 
@@ -13,6 +16,7 @@ struct ReplayOptions {
   std::string report_path;
   bool follow = false;  // wait for what is still being written
   bool single_step = false;
+  std::vector<recordings::Plant> plants;
 };
 
 // Returns the exit status. Errors are one line on standard error.

@@ -44,6 +44,7 @@ class RunSession {
   void record(replay::RecordingWriter writer, const replay::ConsoleDigest& digest) {
     recorder_.emplace(board_.machine(), board_, live_, digest, std::move(writer));
   }
+  void plant(recordings::Plants& plants) { plants_ = &plants; }
   replay::Recorder* recorder() { return recorder_ ? &*recorder_ : nullptr; }
 
   // Runs to `stop` (or the run's own end). Nothing if `stop` was reached first.
@@ -54,7 +55,7 @@ class RunSession {
     limits.virtual_time = options_.max_time;
     limits.single_step = options_.single_step;
     Door& door = recorder_ ? static_cast<Door&>(*recorder_) : live_;
-    const RunResult result = board_.machine().run(limits, &door);
+    const RunResult result = board_.machine().run(limits, plants_ ? &plants_->door(door) : &door);
     const bool at_stop = result.reason == ExitReason::instruction_limit && stop &&
                          board_.machine().clock().count() >= *stop &&
                          (!options_.max_instructions || *stop < *options_.max_instructions);
@@ -95,6 +96,7 @@ class RunSession {
   Console& console_;
   PollingDoor live_;
   std::optional<replay::Recorder> recorder_;
+  recordings::Plants* plants_ = nullptr;
   Progress progress_;
   host::HostNs start_;
   InstrCount first_count_;
@@ -107,8 +109,10 @@ Result<replay::RecordingWriter> start_recording(const RunOptions& options, const
   std::vector<replay::NewImage> images;
   images.push_back({"kernel", config.kernel.name, config.kernel.bytes});
   if (config.initrd.given()) images.push_back({"initrd", config.initrd.name, config.initrd.bytes});
-  Result<replay::RecordingWriter> writer = replay::RecordingWriter::create(
-      options.record_path, recordings::describe(board, config, options.recording, RONDO_VERSION), images);
+  replay::Manifest manifest = recordings::describe(board, config, options.recording, RONDO_VERSION);
+  for (const recordings::Plant& plant : options.plants) manifest.marks.push_back(plant_mark(plant));
+  Result<replay::RecordingWriter> writer =
+      replay::RecordingWriter::create(options.record_path, std::move(manifest), images);
   if (!writer) return writer;
   const replay::Moment start = replay::moment_of(board.machine());
   if (options.rtc_from_host) {
@@ -231,6 +235,8 @@ int run_command(const RunOptions& given) {
     trace_file.open(options.trace->path, std::ios::trunc);
     if (!trace_file) return fail("trace '" + options.trace->path + "': cannot be written");
   }
+  Result<std::unique_ptr<recordings::Plants>> plants = recordings::Plants::attach(**board, options.plants, true);
+  if (!plants) return fail(plants.error().message);
   std::optional<replay::RecordingWriter> writer;
   if (!options.record_path.empty()) {
     Result<replay::RecordingWriter> started = start_recording(options, config, **board);
@@ -244,6 +250,7 @@ int run_command(const RunOptions& given) {
   const CrashContext context((*board)->machine());
   RunSession session(options, **board, console);
   if (writer) session.record(std::move(*writer), digest);
+  session.plant(**plants);
   Result<RunResult> result = run_with_stations(
       options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);
   console.close();

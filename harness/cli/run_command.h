@@ -5,6 +5,7 @@
 #include <string>
 
 #include "harness/board.h"
+#include "harness/recordings/plant.h"
 #include "harness/values.h"
 #include "replay/format/manifest.h"
 
@@ -30,6 +31,7 @@ struct RunOptions {
   std::optional<InstrCount> save_at;
   std::string save_path;
   std::string restore_path;
+  std::vector<recordings::Plant> plants;
 };
 
 // Returns the exit status. Errors are one line on standard error.
