@@ -60,6 +60,7 @@ inline constexpr u64 kJumpCacheSize = 16384;
 inline u64 jump_index(u64 rip) { return (rip ^ rip >> 12) & (kJumpCacheSize - 1); }
 
 // Continues with a block at slots[kSlotRip], or leaves if it does not fit before the stop count.
+template <Handler... likely>
 [[gnu::always_inline]] inline const Op* enter(Vcpu& cpu, Block* block) {
   const i64 rest = cpu.remaining - block->count;
   if (rest < 0) [[unlikely]] {
@@ -68,20 +69,16 @@ inline u64 jump_index(u64 rip) { return (rip ^ rip >> 12) & (kJumpCacheSize - 1)
     return nullptr;
   }
   cpu.remaining = rest;
-  Op* first = block->ops();
-#if defined(__OPTIMIZE__) && !defined(RONDO_SANITIZED)
-  return first->handler(cpu, first);
-#else
-  return first;
-#endif
+  return dispatch<likely...>(cpu, block->ops());
 }
 
 // Continues at `rip` through the jump cache, or through the driver.
+template <Handler... likely>
 [[gnu::always_inline]] inline const Op* enter_at(Vcpu& cpu, u64 rip) {
   const JumpEntry& entry = cpu.jump_cache[jump_index(rip)];
   if (entry.rip == rip && entry.epoch == cpu.code_epoch) [[likely]] {
     cpu.slots[kSlotRip / 8] = rip;
-    return enter(cpu, entry.block);
+    return enter<likely...>(cpu, entry.block);
   }
   cpu.rip = rip;
   cpu.leave = Leave::lookup;

@@ -7,6 +7,7 @@
 #include "core/software/mode.h"
 #include "core/software/ops/alu_quiet.h"
 #include "core/software/ops/branch_forms.h"
+#include "core/software/ops/likely.h"
 
 namespace rondo::software {
 
@@ -106,6 +107,8 @@ Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
     lower_fall_through(key.mode == CodeMode::bits64, at, ops_.emplace_back(), context);
     context.wants_links = true;
   }
+  // From the end, since which edition an Op has shows in its handler.
+  for (std::size_t i = ops_.size() - 1; i-- > 0;) ops_[i].handler = led_edition(ops_[i].handler, ops_[i + 1].handler);
   Block* block = cache_.add(physical, 0, false, at, ops_, count);
   if (context.wants_links) block->ops()[ops_.size() - 1].imm = reinterpret_cast<u64>(&block->links[0]);
   cpu.code_generation = cache_.generation();

@@ -47,6 +47,36 @@ struct Op {
 };
 static_assert(sizeof(Op) == 32, "two Ops to a cache line");
 
+// Sibling calls are guaranteed by testing (tests/core/software/tail_call_test.cpp), at -O2 and without instrumentation.
+#if defined(__OPTIMIZE__) && !defined(RONDO_SANITIZED)
+#define RONDO_TAIL_CALLS 1
+#else
+#define RONDO_TAIL_CALLS 0
+#endif
+
+template <Handler... likely>
+struct Dispatch {
+  [[gnu::always_inline]] static const Op* to(Handler handler, Vcpu& cpu, const Op* op) { return handler(cpu, op); }
+};
+template <Handler first, Handler... others>
+struct Dispatch<first, others...> {
+  [[gnu::always_inline]] static const Op* to(Handler handler, Vcpu& cpu, const Op* op) {
+    if (handler == first) return first(cpu, op);
+    return Dispatch<others...>::to(handler, cpu, op);
+  }
+};
+
+// Goes on with *op. `likely` are handlers to try one by one before the indirect jump (see ops/likely.h).
+template <Handler... likely>
+[[gnu::always_inline]] inline const Op* dispatch(Vcpu& cpu, const Op* op) {
+#if RONDO_TAIL_CALLS
+  return Dispatch<likely...>::to(op->handler, cpu, op);
+#else
+  (void)cpu;
+  return op;
+#endif
+}
+
 inline constexpr unsigned segment_of(const Op& op) { return (op.segment - segment_slot(0)) / 8u; }
 
 }  // namespace rondo::software

@@ -237,17 +237,18 @@ Handler binary_handler(Form form, const Op& op) {
 }
 
 // XOR r, r and SUB r, r: the idiom for zero, with the flags of a zero result.
-inline const Op* zero_register(Vcpu& cpu, const Op* op) {
+template <class Then = ByNext>
+const Op* zero_register(Vcpu& cpu, const Op* op) {
   cpu.set_reg<u64>(op->dst, 0);
   set_flags(cpu, {0, 0});
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
 inline Handler lower_zero(const Instruction& instruction, Op& op) {
   const Operand& a = instruction.operands[0];
   const Operand& b = instruction.operands[1];
   if (!is_register(a) || !is_register(b) || a.reg != b.reg || instruction.operand_bytes < 4) return nullptr;
   op.dst = op.src = slot_of(a);
-  return &zero_register;
+  return &zero_register<>;
 }
 
 template <class F>

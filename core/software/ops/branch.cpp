@@ -1,5 +1,6 @@
 #include "core/software/mode.h"
 #include "core/software/ops/branch_forms.h"
+#include "core/software/ops/likely.h"
 
 namespace rondo::software {
 
@@ -46,10 +47,6 @@ void set_direct(const Instruction& instruction, Op& op, LowerContext& context) {
   context.wants_links = true;
 }
 
-template <bool SamePage>
-const Op* jmp(Vcpu& cpu, const Op* op) {
-  return follow_taken<SamePage>(cpu, op);
-}
 const Op* jmp_legacy(Vcpu& cpu, const Op* op) { return branch_legacy(cpu, op, legacy_target(cpu, op)); }
 
 template <unsigned Condition, bool SamePage>
@@ -84,15 +81,6 @@ const Op* call_interrupted(Vcpu& cpu, const Op* op, MemStatus status, u64 target
   return leave_with_fault(cpu, op);
 }
 
-template <bool SamePage>
-const Op* call(Vcpu& cpu, const Op* op) {
-  const MemStatus status = push_return(cpu, op);
-  if (status != MemStatus::ok) [[unlikely]] {
-    return call_interrupted(cpu, op, status, cpu.slots[kSlotRip / 8] + op->next_offset + static_cast<u64>(i64{op->disp}));
-  }
-  return follow_taken<SamePage>(cpu, op);
-}
-
 const Op* call_to(Vcpu& cpu, const Op* op, u64 target) {
   if (!is_canonical(target)) return raise(cpu, op, fault_gp());
   const MemStatus status = push_return(cpu, op);
@@ -116,15 +104,6 @@ const Op* jmp_memory(Vcpu& cpu, const Op* op) {
   const Loaded<u64> target = load<u64>(cpu, op);
   if (target.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
   return jmp_to(cpu, op, target.value);
-}
-
-const Op* ret(Vcpu& cpu, const Op* op) {
-  const u64 rsp = cpu.gpr(RSP);
-  const Loaded<u64> target = load_linear<u64>(cpu, op, rsp);
-  if (target.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  if (!is_canonical(target.value)) [[unlikely]] return raise(cpu, op, fault_gp());
-  cpu.gpr(RSP) = rsp + 8 + op->imm;
-  return enter_at(cpu, target.value);
 }
 
 // --- 16- and 32-bit code, and operand sizes that 64-bit code does not have.
@@ -240,6 +219,34 @@ void set_indirect(const Instruction& instruction, Op& op, LowerContext& context)
 
 }  // namespace
 
+template <bool SamePage>
+const Op* call64(Vcpu& cpu, const Op* op) {
+  const MemStatus status = push_return(cpu, op);
+  if (status != MemStatus::ok) [[unlikely]] {
+    return call_interrupted(cpu, op, status, cpu.slots[kSlotRip / 8] + op->next_offset + static_cast<u64>(i64{op->disp}));
+  }
+  return follow_taken<SamePage, &push64<RegisterSource, AfterPush>, &mov_rr<u64, AfterCopy>>(cpu, op);
+}
+
+template const Op* call64<false>(Vcpu&, const Op*);
+
+template <bool SamePage>
+const Op* jmp64(Vcpu& cpu, const Op* op) {
+  return follow_taken<SamePage>(cpu, op);
+}
+template const Op* jmp64<true>(Vcpu&, const Op*);
+template const Op* jmp64<false>(Vcpu&, const Op*);
+
+const Op* ret64(Vcpu& cpu, const Op* op) {
+  const u64 rsp = cpu.gpr(RSP);
+  const Loaded<u64> target = load_linear<u64>(cpu, op, rsp);
+  if (target.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (!is_canonical(target.value)) [[unlikely]] return raise(cpu, op, fault_gp());
+  cpu.gpr(RSP) = rsp + 8 + op->imm;
+  return enter_at<&mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>>(cpu, target.value);
+}
+
+
 // Joins a block that was cut short to the code after it. Not an instruction: left is 0.
 template <bool SamePage>
 const Op* fall_through(Vcpu& cpu, const Op* op) {
@@ -255,7 +262,7 @@ template <>
 Handler lower<Operation::JMP>(const Instruction& instruction, Op& op, LowerContext& context) {
   set_direct(instruction, op, context);
   if (!is64(instruction)) return &jmp_legacy;
-  return successors_in_page(instruction, context) ? &jmp<true> : &jmp<false>;
+  return successors_in_page(instruction, context) ? &jmp64<true> : &jmp64<false>;
 }
 
 template <>
@@ -273,7 +280,7 @@ Handler lower<Operation::CALL>(const Instruction& instruction, Op& op, LowerCont
     context.wants_links = false;
     return &cold_branch<call_legacy>;
   }
-  return successors_in_page(instruction, context) ? &call<true> : &call<false>;
+  return successors_in_page(instruction, context) ? &call64<true> : &call64<false>;
 }
 
 template <>
@@ -298,7 +305,7 @@ Handler lower<Operation::RET>(const Instruction& instruction, Op& op, LowerConte
   op.aux = instruction.operand_bytes;
   op.imm = instruction.operand_count ? static_cast<u16>(instruction.immediate) : 0;
   op.base = gpr_slot(RSP);
-  return is64(instruction) ? &ret : &cold_branch<ret_legacy>;
+  return is64(instruction) ? &ret64 : &cold_branch<ret_legacy>;
 }
 
 template <>

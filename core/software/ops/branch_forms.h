@@ -15,19 +15,19 @@ inline Link* links_of(const Op* op) { return reinterpret_cast<Link*>(op->imm); }
 const Op* follow_slow(Vcpu& cpu, Link* link, u64 rip, bool same_page);
 
 // 64-bit code: goes on `delta` bytes from the block's start. SamePage: that is in the page in which the block lies.
-template <bool SamePage>
+template <bool SamePage, Handler... likely>
 [[gnu::always_inline]] inline const Op* follow(Vcpu& cpu, Link* link, i64 delta) {
   const u64 rip = cpu.slots[kSlotRip / 8] + static_cast<u64>(delta);
   if (link->stamp == (SamePage ? cpu.code_generation : cpu.code_epoch)) [[likely]] {
     cpu.slots[kSlotRip / 8] = rip;
-    return enter(cpu, link->target);
+    return enter<likely...>(cpu, link->target);
   }
   return follow_slow(cpu, link, rip, SamePage);
 }
 
-template <bool SamePage>
+template <bool SamePage, Handler... likely>
 [[gnu::always_inline]] inline const Op* follow_taken(Vcpu& cpu, const Op* op) {
-  return follow<SamePage>(cpu, &links_of(op)[0], i64{op->disp} + op->next_offset);
+  return follow<SamePage, likely...>(cpu, &links_of(op)[0], i64{op->disp} + op->next_offset);
 }
 
 // SamePage speaks of both successors.

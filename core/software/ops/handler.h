@@ -17,21 +17,11 @@
 
 namespace rondo::software {
 
-// Sibling calls are guaranteed by testing (tests/core/software/tail_call_test.cpp), at -O2 and without instrumentation.
-#if defined(__OPTIMIZE__) && !defined(RONDO_SANITIZED)
-#define RONDO_TAIL_CALLS 1
-#else
-#define RONDO_TAIL_CALLS 0
-#endif
-
-[[gnu::always_inline]] inline const Op* next(Vcpu& cpu, const Op* op) {
-#if RONDO_TAIL_CALLS
-  return op[1].handler(cpu, op + 1);
-#else
-  (void)cpu;
-  return op + 1;
-#endif
-}
+[[gnu::always_inline]] inline const Op* next(Vcpu& cpu, const Op* op) { return dispatch<>(cpu, op + 1); }
+// next() as a template argument.
+struct ByNext {
+  [[gnu::always_inline]] static const Op* go(Vcpu& cpu, const Op* op) { return next(cpu, op); }
+};
 
 // Runs from `op` until execution leaves the block.
 inline void trampoline(Vcpu& cpu, const Op* op) {

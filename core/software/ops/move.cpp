@@ -1,20 +1,8 @@
 // MOV, MOVNTI, XLAT.
-#include "core/software/ops/alu_forms.h"
+#include "core/software/ops/likely.h"
 
 namespace rondo::software {
 namespace {
-
-template <class T>
-const Op* mov_rr(Vcpu& cpu, const Op* op) {
-  cpu.set_reg<T>(op->dst, cpu.reg<T>(op->src));
-  return next(cpu, op);
-}
-
-template <class T>
-const Op* mov_ri(Vcpu& cpu, const Op* op) {
-  cpu.set_reg<T>(op->dst, static_cast<T>(op->imm));
-  return next(cpu, op);
-}
 
 template <class T>
 [[gnu::noinline]] const Op* mov_rm_slow(Vcpu& cpu, const Op* op) {
@@ -24,30 +12,65 @@ template <class T>
   return finish(cpu, op, v.status);
 }
 
-template <class T, class Address>
+template <class T, class Source>
+[[gnu::noinline]] const Op* mov_m_slow(Vcpu& cpu, const Op* op) {
+  return finish(cpu, op, store<T>(cpu, op, Source::template get<T>(cpu, op)));
+}
+
+}  // namespace
+
+template <class T, class Then>
+const Op* mov_rr(Vcpu& cpu, const Op* op) {
+  cpu.set_reg<T>(op->dst, cpu.reg<T>(op->src));
+  return Then::go(cpu, op);
+}
+
+template <class T, class Then>
+const Op* mov_ri(Vcpu& cpu, const Op* op) {
+  cpu.set_reg<T>(op->dst, static_cast<T>(op->imm));
+  return Then::go(cpu, op);
+}
+
+template <class T, class Address, class Then>
 const Op* mov_rm(Vcpu& cpu, const Op* op) {
   const u64 linear = Address::linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
   if (!tlb_hit(cpu, entry.read_tag, linear, sizeof(T))) [[unlikely]]
     return mov_rm_slow<T>(cpu, op);
   cpu.set_reg<T>(op->dst, host_load<T>(host_of(entry, linear)));
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
 
-template <class T, class Source>
-[[gnu::noinline]] const Op* mov_m_slow(Vcpu& cpu, const Op* op) {
-  return finish(cpu, op, store<T>(cpu, op, Source::template get<T>(cpu, op)));
-}
-
-template <class T, class Source, class Address>
+template <class T, class Source, class Address, class Then>
 const Op* mov_m(Vcpu& cpu, const Op* op) {
   const u64 linear = Address::linear(cpu, op);
   const TlbEntry& entry = cpu.tlb->at(linear);
   if (!tlb_hit(cpu, entry.write_tag, linear, sizeof(T))) [[unlikely]]
     return mov_m_slow<T, Source>(cpu, op);
   host_store<T>(host_of(entry, linear), Source::template get<T>(cpu, op));
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
+
+template const Op* mov_rr<u64, AfterCopy>(Vcpu&, const Op*);
+template const Op* mov_rr<u32, AfterCopy>(Vcpu&, const Op*);
+template const Op* mov_ri<u32, AfterCopy>(Vcpu&, const Op*);
+template const Op* mov_ri<u64, AfterCopy>(Vcpu&, const Op*);
+template const Op* mov_rm<u64, SimpleAddress, AfterLoad>(Vcpu&, const Op*);
+template const Op* mov_rm<u64, FlatAddress, AfterLoad>(Vcpu&, const Op*);
+template const Op* mov_rm<u32, SimpleAddress, AfterLoad>(Vcpu&, const Op*);
+template const Op* mov_m<u64, RegisterSource, SimpleAddress, AfterStore>(Vcpu&, const Op*);
+template const Op* mov_m<u32, RegisterSource, SimpleAddress, AfterStore>(Vcpu&, const Op*);
+template const Op* mov_rr<u64>(Vcpu&, const Op*);
+template const Op* mov_rr<u32>(Vcpu&, const Op*);
+template const Op* mov_ri<u32>(Vcpu&, const Op*);
+template const Op* mov_ri<u64>(Vcpu&, const Op*);
+template const Op* mov_rm<u64, SimpleAddress>(Vcpu&, const Op*);
+template const Op* mov_rm<u64, FlatAddress>(Vcpu&, const Op*);
+template const Op* mov_rm<u32, SimpleAddress>(Vcpu&, const Op*);
+template const Op* mov_m<u64, RegisterSource, SimpleAddress>(Vcpu&, const Op*);
+template const Op* mov_m<u32, RegisterSource, SimpleAddress>(Vcpu&, const Op*);
+
+namespace {
 
 template <class T>
 Handler mov_handler(Form form, const Op& op) {

@@ -1,7 +1,7 @@
 // MOVZX, MOVSX, MOVSXD, LEA, BSWAP.
 #include <type_traits>
 
-#include "core/software/ops/alu_forms.h"
+#include "core/software/ops/likely.h"
 
 namespace rondo::software {
 namespace {
@@ -47,16 +47,26 @@ Handler extend_handler(const Instruction& instruction, Op& op) {
                     &extend_rm_slow<To, From>);
 }
 
+}  // namespace
+
+template <class Then>
 const Op* lea_base(Vcpu& cpu, const Op* op) {
   cpu.set_reg<u64>(op->dst, SimpleAddress::linear(cpu, op));
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
 
-template <class T>
+template <class T, class Then>
 const Op* lea_flat(Vcpu& cpu, const Op* op) {
   cpu.set_reg<T>(op->dst, static_cast<T>(flat_offset(cpu, op)));
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
+
+template const Op* lea_base<AfterAddress>(Vcpu&, const Op*);
+template const Op* lea_base<>(Vcpu&, const Op*);
+template const Op* lea_flat<u64, AfterAddress>(Vcpu&, const Op*);
+template const Op* lea_flat<u64>(Vcpu&, const Op*);
+
+namespace {
 
 template <class T>
 const Op* lea_any(Vcpu& cpu, const Op* op) {
@@ -129,7 +139,7 @@ Handler lower<Operation::LEA>(const Instruction& instruction, Op& op, LowerConte
   if (!is_register(instruction.operands[0]) || !is_memory(instruction.operands[1])) return nullptr;
   op.dst = slot_of(instruction.operands[0]);
   if (op.ea != 0) return by_size(instruction.operand_bytes, nullptr, &lea_any<u16>, &lea_any<u32>, &lea_any<u64>);
-  if (instruction.operand_bytes == 8 && op.index == kSlotZero) return &lea_base;
+  if (instruction.operand_bytes == 8 && op.index == kSlotZero) return &lea_base<>;
   return by_size(instruction.operand_bytes, nullptr, &lea_flat<u16>, &lea_flat<u32>, &lea_flat<u64>);
 }
 

@@ -1,5 +1,5 @@
 // PUSH, POP, LEAVE: 64-bit fast forms here, everything else through access.h's push and pop (SDM 1 6.2).
-#include "core/software/ops/alu_forms.h"
+#include "core/software/ops/likely.h"
 #include "core/software/ops/stack_guard.h"
 
 namespace rondo::software {
@@ -14,17 +14,6 @@ template <class Source>
   return finish(cpu, op, status);
 }
 
-template <class Source>
-const Op* push64(Vcpu& cpu, const Op* op) {
-  const u64 linear = cpu.gpr(RSP) - 8;
-  const TlbEntry& entry = cpu.tlb->at(linear);
-  if (!tlb_hit(cpu, entry.write_tag, linear, 8)) [[unlikely]]
-    return push64_slow<Source>(cpu, op);
-  host_store<u64>(host_of(entry, linear), Source::template get<u64>(cpu, op));
-  cpu.gpr(RSP) = linear;
-  return next(cpu, op);
-}
-
 // The destination is written after RSP: POP RSP leaves the popped value there.
 [[gnu::noinline]] const Op* pop64_slow(Vcpu& cpu, const Op* op) {
   const u64 linear = cpu.gpr(RSP);
@@ -35,6 +24,20 @@ const Op* push64(Vcpu& cpu, const Op* op) {
   return finish(cpu, op, v.status);
 }
 
+}  // namespace
+
+template <class Source, class Then>
+const Op* push64(Vcpu& cpu, const Op* op) {
+  const u64 linear = cpu.gpr(RSP) - 8;
+  const TlbEntry& entry = cpu.tlb->at(linear);
+  if (!tlb_hit(cpu, entry.write_tag, linear, 8)) [[unlikely]]
+    return push64_slow<Source>(cpu, op);
+  host_store<u64>(host_of(entry, linear), Source::template get<u64>(cpu, op));
+  cpu.gpr(RSP) = linear;
+  return Then::go(cpu, op);
+}
+
+template <class Then>
 const Op* pop64(Vcpu& cpu, const Op* op) {
   const u64 linear = cpu.gpr(RSP);
   const TlbEntry& entry = cpu.tlb->at(linear);
@@ -43,8 +46,15 @@ const Op* pop64(Vcpu& cpu, const Op* op) {
   const u64 value = host_load<u64>(host_of(entry, linear));
   cpu.gpr(RSP) = linear + 8;
   cpu.set_reg<u64>(op->dst, value);
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
+
+template const Op* push64<RegisterSource, AfterPush>(Vcpu&, const Op*);
+template const Op* push64<RegisterSource>(Vcpu&, const Op*);
+template const Op* pop64<AfterPop>(Vcpu&, const Op*);
+template const Op* pop64<>(Vcpu&, const Op*);
+
+namespace {
 
 // LEAVE: RSP = RBP, POP RBP. The same as POP with another stack pointer.
 [[gnu::noinline]] const Op* leave64_slow(Vcpu& cpu, const Op* op) {
@@ -134,7 +144,7 @@ Handler lower<Operation::POP>(const Instruction& instruction, Op& op, LowerConte
   }
   use_stack(op, gpr_slot(RSP));
   op.dst = slot_of(instruction.operands[0]);
-  return by_size(bytes, nullptr, &cold<pop_register<u16>>, &cold<pop_register<u32>>, &pop64);
+  return by_size(bytes, nullptr, &cold<pop_register<u16>>, &cold<pop_register<u32>>, &pop64<>);
 }
 
 template <>

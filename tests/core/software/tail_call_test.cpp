@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/software/lowering.h"
-#include "core/software/ops/handler.h"
+#include "core/software/ops/likely.h"
 #include "core/software/paging.h"
 #include "decoder/decoder.h"
 
@@ -46,9 +46,9 @@ class Probe {
     start_ = cpu_.slots;
   }
 
-  // How deep the stack is after kRepetitions of `op`, against after none; nothing if the block was left on the way.
-  std::optional<u64> growth(const Op& op) {
-    const std::optional<u64> base = depth_after(op, 1), deep = depth_after(op, kRepetitions);
+  // How deep the stack is after kRepetitions of `path`, against after one; nothing if the block was left on the way.
+  std::optional<u64> growth(std::span<const Op> path) {
+    const std::optional<u64> base = depth_after(path, 1), deep = depth_after(path, kRepetitions);
     if (!base || !deep) return std::nullopt;
     return *base > *deep ? *base - *deep : *deep - *base;
   }
@@ -65,14 +65,14 @@ class Probe {
     return nullptr;
   }
 
-  std::optional<u64> depth_after(const Op& op, unsigned repetitions) {
+  std::optional<u64> depth_after(std::span<const Op> path, unsigned repetitions) {
     std::vector<Op> ops;
     Op restorer{};
     restorer.handler = &restore;
     restorer.imm = reinterpret_cast<u64>(&start_);
     for (unsigned i = 0; i < repetitions; ++i) {
       ops.push_back(restorer);
-      ops.push_back(op);
+      ops.insert(ops.end(), path.begin(), path.end());
     }
     ops.emplace_back().handler = &arrive;
     cpu_.rflags_rest = flags::FIXED1;
@@ -109,6 +109,7 @@ TEST(TailCalls, NoHandlerGrowsTheStack) {
   Probe probe;
   decoder::Decoder decoder;
   std::set<Handler> seen;
+  std::vector<Op> plain;  // one of each handler
   unsigned tested = 0, left = 0;
   const std::vector<std::vector<u8>> prefixes{{},           {0x66},       {0x48},       {0xf2}, {0xf3},
                                               {0xf2, 0x48}, {0xf3, 0x48}, {0x66, 0x48}, {0x64}};
@@ -124,7 +125,8 @@ TEST(TailCalls, NoHandlerGrowsTheStack) {
     lower_instruction(instruction, 0, op, context);
     op.left = 1;
     if (context.ends_block || context.wants_links || (op.ea & kEaAbsolute64) || !seen.insert(op.handler).second) return;
-    const std::optional<u64> growth = probe.growth(op);
+    const std::optional<u64> growth = probe.growth({&op, 1});
+    plain.push_back(op);
     if (!growth) {
       ++left;
       return;
@@ -153,6 +155,20 @@ TEST(TailCalls, NoHandlerGrowsTheStack) {
     }
   }
   EXPECT_GT(tested, 1000u);
+  // The editions that know what follows (ops/likely.h), in front of it and of something else.
+  std::vector<Op> seconds = plain;
+  for (unsigned i = 0; i < seconds.size(); ++i) {
+    const Op second = seconds[i];
+    for (Op first : plain) {
+      const Handler handler = first.handler;
+      first.handler = led_edition(handler, second.handler);
+      if (first.handler == handler) continue;
+      const Op both[] = {first, second};
+      for (const std::size_t length : {2, 1}) EXPECT_LE(probe.growth({both, length}).value_or(0), kAllowedGrowth);
+      if (seen.insert(first.handler).second) seconds.push_back(first);
+    }
+  }
+  EXPECT_GT(seconds.size(), plain.size() + 10);
   RecordProperty("handlers_tested", static_cast<int>(tested));
   RecordProperty("handlers_that_left", static_cast<int>(left));
   std::printf("%u handlers, %u left their block\n", tested, left);
