@@ -6,6 +6,7 @@
 
 #include "core/base/types.h"
 #include "core/cpu/state.h"
+#include "core/debug_points.h"
 
 namespace rondo {
 
@@ -14,7 +15,8 @@ enum class EngineStop : u8 {
   attention,      // a device asked for something (an exit, a nearer timer): the machine looks and calls again
   halted,         // HLT, and no interrupt is deliverable
   shutdown,       // triple fault
-  interrupted     // Engine::interrupt() was called
+  interrupted,    // Engine::interrupt() was called
+  debug           // a debugger's point: Engine::debug_stop() says which
 };
 
 // An instruction that raised #UD because the model does not have it.
@@ -41,6 +43,15 @@ class Engine {
 
   // May be called from any thread or signal handler: makes run() return soon.
   virtual void interrupt() = 0;
+
+  // A debugger's points, honoured by both drives. Between runs.
+  virtual void set_debug_points(DebugPoints points) = 0;
+  // After EngineStop::debug.
+  virtual const DebugStop& debug_stop() const = 0;
+  // The next run does not stop at a breakpoint on the instruction at which the vCPU stands now.
+  virtual void pass_breakpoint() = 0;
+  // Deliveries since the count was reached or the state set (Position::deliveries).
+  virtual u64 deliveries() const = 0;
 
   virtual std::vector<UnsupportedInstruction> unsupported() const = 0;
 };

@@ -45,6 +45,8 @@ std::string_view to_string(ExitReason reason) {
       return "time_limit";
     case ExitReason::stopped:
       return "stopped";
+    case ExitReason::debug:
+      return "debug";
   }
   return "unknown";
 }
@@ -57,11 +59,13 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
   if (door) next_visit = door->next_visit(clock_.count());
   bool idle_visited = false;
   u64 skips = 0;  // since an instruction was executed
+  u64 steps = 0;
 
   while (true) {
     clock_.fire_due();
     if (exit_) return *exit_;
     if (limits.instructions && clock_.count() >= *limits.instructions) return {ExitReason::instruction_limit};
+    if (limits.steps && steps >= *limits.steps) return {ExitReason::instruction_limit};
     if (limits.virtual_time && clock_.now() >= *limits.virtual_time) return {ExitReason::time_limit};
     if (next_visit && clock_.count() >= *next_visit) {
       if (!door->visit(std::nullopt)) return {ExitReason::stopped};
@@ -84,8 +88,13 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
     if (clock_.count() != before) skips = 0, idle_visited = false;
     switch (why) {
       case EngineStop::count_reached:
+        ++steps;
+        break;
       case EngineStop::attention:
         break;
+      case EngineStop::debug:
+        clock_.fire_due();  // a Moment is the same however it is reached
+        return {ExitReason::debug};
       case EngineStop::interrupted:
         return exit_.value_or(RunResult{ExitReason::stopped});
       case EngineStop::shutdown:

@@ -26,7 +26,8 @@ enum class ExitReason : u8 {
   triple_fault,
   instruction_limit,
   time_limit,
-  stopped  // by the user
+  stopped,  // by the user
+  debug     // a debugger's point (Engine::debug_stop())
 };
 std::string_view to_string(ExitReason reason);
 
@@ -39,6 +40,7 @@ struct RunLimits {
   std::optional<InstrCount> instructions;  // stop exactly there
   std::optional<VirtualNs> virtual_time;
   bool single_step = false;  // the reference drive, for tests
+  std::optional<u64> steps;  // with single_step: stop after this many (ExitReason::instruction_limit)
 };
 
 class Machine final : public MachineControl {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/software/code_cache.h"
+#include "core/software/debug_index.h"
 #include "core/software/mode.h"
 #include "core/software/paging.h"
 #include "core/software/system/debug.h"
@@ -65,6 +66,15 @@ MemStatus prepare(Vcpu& cpu, u64 linear, unsigned size, Access access, Privilege
   return MemStatus::ok;
 }
 
+// An access to a page that a debugger watches.
+void note_watched(Vcpu& cpu, u64 linear, unsigned size, bool write) {
+  if (cpu.debug->access(linear, size, write)) cpu.attention = true;
+}
+void note_access(Vcpu& cpu, const Access2& a, bool write) {
+  if (!cpu.debug->has_watchpoints()) return;
+  for (unsigned i = 0; i < a.count; ++i) note_watched(cpu, a.piece[i].linear, a.piece[i].size, write);
+}
+
 // A device is touched: the driver looks afterwards, since lines, timers and exits may have changed.
 void device_touched(Vcpu& cpu) { cpu.attention = true; }
 
@@ -95,6 +105,7 @@ MemStatus load_slow(Vcpu& cpu, const Op* op, u64 linear, unsigned size, void* ou
   Access2 a;
   const u64 epoch = cpu.code_epoch;
   if (prepare(cpu, linear, size, Access::read, privilege, stack_segment, a) != MemStatus::ok) return MemStatus::fault;
+  note_access(cpu, a, false);
   u8* to = static_cast<u8*>(out);
   bool device = false;
   for (unsigned i = 0; i < a.count; ++i) {
@@ -119,6 +130,7 @@ MemStatus store_slow(Vcpu& cpu, const Op* op, u64 linear, unsigned size, const v
   Access2 a;
   const u64 epoch = cpu.code_epoch;
   if (prepare(cpu, linear, size, Access::write, privilege, stack_segment, a) != MemStatus::ok) return MemStatus::fault;
+  note_access(cpu, a, true);
   const u8* from = static_cast<const u8*>(in);
   bool leave = false, device = false;
   for (unsigned i = 0; i < a.count; ++i) {
@@ -164,14 +176,16 @@ MemStatus store_slow_value(Vcpu& cpu, const Op* op, u64 linear, unsigned size, u
   const TlbEntry& entry = cpu.tlb->at(linear);
   if (tlb_hit(cpu, entry.watched_tag, linear, size)) {
     u8* host = reinterpret_cast<u8*>(linear + entry.host_delta);
-    if (!(cpu.memory->marks(host) & kPageWatched)) {
+    const bool debugged = cpu.debug->watched_page(linear);
+    if (debugged) note_watched(cpu, linear, size, true);
+    if (!debugged && !(cpu.memory->marks(host) & kPageWatched)) {
       // No longer watched: back to the fast path.
       std::memcpy(host, &value, size);
       cpu.tlb->at(linear).write_tag = entry.watched_tag;
       cpu.tlb->at(linear).watched_tag = kInvalidTag;
       return MemStatus::ok;
     }
-    return store_ram(cpu, host, &value, size) ? MemStatus::leave : MemStatus::ok;
+    return store_ram(cpu, host, &value, size) || (debugged && cpu.debug->hit()) ? MemStatus::leave : MemStatus::ok;
   }
   return store_slow(cpu, op, linear, size, &value, Privilege::current, uses_stack_segment(op));
 }

@@ -128,6 +128,27 @@ bool CodeCache::store(const u8* host, unsigned size) {
   return true;
 }
 
+void CodeCache::drop_spanning(std::span<const u16> page_offsets) {
+  if (page_offsets.empty()) return;
+  const auto spans = [&](const Block& block) {
+    const u64 start = block.physical & kPageMask;
+    for (const u16 offset : page_offsets) {
+      if (offset - start < block.bytes) return true;
+    }
+    return false;
+  };
+  std::vector<Block*> hit;
+  for (u64 word = 0; word < occupied_.size(); ++word) {
+    for (u64 bits = occupied_[word]; bits; bits &= bits - 1) {
+      for (Block* block = buckets_[64 * word + static_cast<unsigned>(std::countr_zero(bits))]; block; block = block->hash_next) {
+        if (spans(*block)) hit.push_back(block);
+      }
+    }
+  }
+  for (Block* block : hit) unlink(block);
+  if (!hit.empty()) ++generation_;
+}
+
 void CodeCache::clear() {
   for (u64 word = 0; word < occupied_.size(); ++word) {
     for (; occupied_[word]; occupied_[word] &= occupied_[word] - 1) {

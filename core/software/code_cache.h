@@ -39,6 +39,8 @@ class CodeCache {
 
   // `size` bytes at `host` (within one page) are about to be stored to. Returns true if decoded code was dropped: the running block must be left.
   bool store(const u8* host, unsigned size);
+  // Drops the blocks with an instruction at one of these page offsets, or with bytes around it.
+  void drop_spanning(std::span<const u16> page_offsets);
   // Drops everything.
   void clear();
   u64 bytes_used() const { return bytes_used_; }

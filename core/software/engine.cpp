@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/software/code_cache.h"
+#include "core/software/debug_index.h"
 #include "core/software/fetch.h"
 #include "core/software/mode.h"
 #include "core/software/ops/handler.h"
@@ -33,6 +34,7 @@ class Interpreter final : public SoftwareEngine {
     cpu_.apic = &config_.interrupts;
     cpu_.mmu = &mmu_;
     cpu_.code = &cache_;
+    cpu_.debug = &debug_;
     set_state(CpuState::at_reset());
   }
 
@@ -43,6 +45,13 @@ class Interpreter final : public SoftwareEngine {
   void memory_changed() override;
   void interrupt() override { interrupted_.store(true, std::memory_order_relaxed); }
   std::vector<UnsupportedInstruction> unsupported() const override;
+  void set_debug_points(DebugPoints points) override;
+  const DebugStop& debug_stop() const override { return debug_.stop(); }
+  void pass_breakpoint() override {
+    cpu_.passed = cpu_.position(config_.clock.count().value);
+    cpu_.passed_rip = cpu_.rip;
+  }
+  u64 deliveries() const override { return cpu_.position(config_.clock.count().value).deliveries; }
   u64 code_cache_bytes() const override { return cache_.bytes_used(); }
 
   void interrupt_state_changed() override { cpu_.attention = true; }
@@ -62,6 +71,9 @@ class Interpreter final : public SoftwareEngine {
   bool attend(EngineStop& why);
   bool take_interrupt();
   void execute_one();
+  // What a debugger asked for has come about: before the instruction at RIP, or after the last one.
+  bool at_breakpoint();
+  bool watchpoint_hit();
   void after_leaving();
   void deliver_fault();
   void note_delivery();
@@ -71,12 +83,11 @@ class Interpreter final : public SoftwareEngine {
   Vcpu cpu_;
   Tlb tlb_;
   Mmu mmu_;
+  DebugIndex debug_;
   CodeCache cache_;
   Fetcher fetcher_;
   std::vector<JumpEntry> jump_cache_;
   bool delivered_ = false;  // attend() delivered an event
-  u64 delivery_count_ = 0;  // the count of the last deliveries, and how many there were
-  unsigned deliveries_ = 0;
   bool stepping_ = false;  // needs_single_steps(), as of the last look
   std::atomic<bool> interrupted_ = false;
   std::map<std::string, UnsupportedInstruction> unsupported_;
@@ -89,10 +100,15 @@ EngineStop Interpreter::run(InstrCount stop) {
   const u64 now = config_.clock.count().value;
   cpu_.stop_count = now;
   cpu_.remaining = 0;
+  if (cpu_.leave != Leave::unfinished) debug_.clear_hits();
   const auto next_stop = [&](u64 from) { return std::min(stop.value, from + std::min(kSlice, ~from)); };
   set_stop(next_stop(now));
   cpu_.attention = true;
   while (true) {
+    if (debug_.hit() && watchpoint_hit()) {
+      sync();
+      return EngineStop::debug;
+    }
     // The Moment after the last instruction comes before whatever is delivered there: the same Moment for both drives.
     if (cpu_.remaining <= 0) {
       if (count() >= stop.value) {
@@ -114,7 +130,11 @@ EngineStop Interpreter::run(InstrCount stop) {
         continue;
       }
     }
-    if (stepping_) {
+    if (debug_.has_breakpoints() && at_breakpoint()) {
+      sync();
+      return EngineStop::debug;
+    }
+    if (stepping_ || debug_.hit()) {  // the rest of a REP that a watchpoint waits for: alone
       execute_one();
       continue;
     }
@@ -139,11 +159,18 @@ EngineStop Interpreter::step() {
   const u64 now = config_.clock.count().value;
   cpu_.stop_count = now + 1;
   cpu_.remaining = 1;
+  if (cpu_.leave != Leave::unfinished) debug_.clear_hits();
   cpu_.attention = true;
   EngineStop why = EngineStop::count_reached;
   if (!attend(why)) {
     why = EngineStop::count_reached;
-    if (!delivered_) execute_one();  // delivering an event is a step of its own; a halt or an exit shows at the next one
+    // Delivering an event is a step of its own; a halt or an exit shows at the next one.
+    if (!delivered_ && debug_.has_breakpoints() && at_breakpoint()) {
+      sync();
+      return EngineStop::debug;
+    }
+    if (!delivered_) execute_one();
+    if (debug_.hit() && watchpoint_hit()) why = EngineStop::debug;
   }
   sync();
   return why;
@@ -256,6 +283,8 @@ void Interpreter::after_leaving() {
     case Leave::lookup:
       break;
     case Leave::attention:
+    case Leave::unfinished:
+    case Leave::breakpoint:
       cpu_.attention = true;
       break;
     case Leave::fault:
@@ -275,12 +304,41 @@ void Interpreter::deliver_fault() {
 // Handlers whose first instruction faults take no time, and so would run for ever before the next count. A processor would be just as stuck; here that is
 // a shutdown.
 void Interpreter::note_delivery() {
-  constexpr unsigned kMostDeliveries = 10'000;
-  if (delivery_count_ != count()) {
-    delivery_count_ = count();
-    deliveries_ = 0;
-  }
-  if (++deliveries_ > kMostDeliveries) cpu_.arch.activity = Activity::shutdown;
+  constexpr u64 kMostDeliveries = 10'000;
+  cpu_.delivered = cpu_.position(count());
+  if (++cpu_.delivered.deliveries > kMostDeliveries) cpu_.arch.activity = Activity::shutdown;
+  cpu_.leave = Leave::attention;
+}
+
+bool Interpreter::at_breakpoint() {
+  const u64 linear = cpu_.code64() ? cpu_.rip : (cpu_.rip + cpu_.arch.segment[CS].base) & 0xffffffff;
+  if (!debug_.breaks_at(linear)) return false;
+  const Position here = cpu_.position(count());
+  if (cpu_.passed == here && cpu_.passed_rip == cpu_.rip) return false;
+  debug_.stop().kind = DebugStop::Kind::breakpoint;
+  debug_.stop().breakpoint = GuestLinear{linear};
+  debug_.stop().before = here;
+  return true;
+}
+
+// Inside a REP that goes on there is no place to stop.
+bool Interpreter::watchpoint_hit() {
+  if (cpu_.leave == Leave::unfinished) return false;
+  DebugStop& stop = debug_.stop();
+  stop.kind = DebugStop::Kind::watchpoint;
+  stop.before = cpu_.position(count());
+  if (stop.before.deliveries > 0) --stop.before.deliveries;
+  else stop.before = cpu_.position(count() - 1);
+  return true;
+}
+
+void Interpreter::set_debug_points(DebugPoints points) {
+  const bool watched = debug_.has_watchpoints();
+  const std::vector<u16> fresh = debug_.set(std::move(points));
+  cache_.drop_spanning(fresh);
+  if (watched || debug_.has_watchpoints()) tlb_.clear();
+  cpu_.code_generation = cache_.generation();
+  privilege_context_changed(cpu_);
 }
 
 void Interpreter::log_undefined() {
@@ -327,6 +385,9 @@ void Interpreter::set_state(const CpuState& state) {
   // The CPL is SS.DPL (SDM 3C 24.4.1); in real mode segments carry DPL 0, in virtual-8086 mode 3.
   cpu_.cpl = cpu_.real_mode() ? 0 : cpu_.v8086() ? 3 : state.segment[SS].dpl;
   cpu_.attention = true;
+  cpu_.delivered = cpu_.passed = {InstrCount{~u64{0}}, 0};
+  cpu_.leave = Leave::attention;
+  debug_.clear_hits();
   config_.interrupts.set_tsc_offset(state.tsc_offset);
   memory_changed();
 }

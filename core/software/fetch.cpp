@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/software/debug_index.h"
 #include "core/software/fusion.h"
 #include "core/software/mode.h"
 #include "core/software/ops/alu_quiet.h"
@@ -69,18 +70,20 @@ Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
   Instruction previous;
   DeadFlags dead_flags;
   unsigned count = 0;  // instructions; a NOP counts but has no Op
+  if (cpu.debug->ends_block(in_page)) lower_guard(ops_.emplace_back());
+  const std::size_t first = ops_.size();
   while (count < kMaxBlockInstructions && !context.ends_block && at < page.size()) {
     Instruction instruction;
     const DecodeStatus status = decoder_.decode(page.subspan(at), key.mode, instruction);
     if (status == DecodeStatus::truncated && at == 0) return build_crossing(cpu, linear, physical);
+    if (at != 0 && cpu.debug->ends_block(in_page + at)) break;
     if (status != DecodeStatus::ok) {
       if (at != 0) break;
       // Not an instruction: one Op that raises, watched over the bytes that were looked at.
-      Op op;
-      lower_invalid(status == DecodeStatus::too_long, op);
-      op.left = 1;
+      lower_invalid(status == DecodeStatus::too_long, ops_.emplace_back());
+      for (Op& op : ops_) op.left = 1;
       const unsigned looked_at = static_cast<unsigned>(std::min<std::size_t>(page.size(), decoder::kMaxInstructionBytes));
-      Block* block = cache_.add(physical, 0, false, looked_at, {&op, 1}, 1);
+      Block* block = cache_.add(physical, 0, false, looked_at, ops_, 1);
       cpu.code_generation = cache_.generation();
       privilege_context_changed(cpu);
       return {Outcome::block, block};
@@ -95,7 +98,7 @@ Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
     lower_instruction(instruction, at, op, context);
     op.left = static_cast<u8>(index);  // for now
     dead_flags.lowered(instruction, ops_);
-    if (ops_.size() > 1 && key.mode == CodeMode::bits64) {
+    if (ops_.size() > first + 1 && key.mode == CodeMode::bits64) {
       fuse_with_branch(previous, ops_[ops_.size() - 2], instruction, successors_in_page(instruction, context));
     }
     previous = instruction;
@@ -131,17 +134,16 @@ Fetcher::Found Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
   const DecodeStatus status = decoder_.decode({bytes, decoder::kMaxInstructionBytes}, key.mode, instruction);
   if (status != DecodeStatus::ok) return {Outcome::step};
   LowerContext context{.page_offset = physical & kPageMask, .crosses = true};
-  Op ops[2];
-  lower_instruction(instruction, 0, ops[0], context);
-  ops[0].left = 1;
-  unsigned op_count = 1;
+  ops_.clear();
+  if (cpu.debug->ends_block(physical & kPageMask)) lower_guard(ops_.emplace_back());
+  lower_instruction(instruction, 0, ops_.emplace_back(), context);
+  for (Op& op : ops_) op.left = 1;
   if (!context.ends_block) {
-    lower_fall_through(key.mode == CodeMode::bits64, instruction.length, ops[1], context);
+    lower_fall_through(key.mode == CodeMode::bits64, instruction.length, ops_.emplace_back(), context);
     context.wants_links = true;
-    op_count = 2;
   }
-  Block* block = cache_.add(physical, second, true, instruction.length, {ops, op_count}, 1);
-  if (context.wants_links) block->ops()[op_count - 1].imm = reinterpret_cast<u64>(&block->links[0]);
+  Block* block = cache_.add(physical, second, true, instruction.length, ops_, 1);
+  if (context.wants_links) block->ops()[ops_.size() - 1].imm = reinterpret_cast<u64>(&block->links[0]);
   cpu.code_generation = cache_.generation();
   privilege_context_changed(cpu);
   return {Outcome::block, block};

@@ -1,5 +1,6 @@
 #include "core/software/lowering.h"
 
+#include "core/software/debug_index.h"
 #include "core/software/ops/branch_forms.h"
 #include "core/software/ops/handler.h"
 
@@ -33,6 +34,21 @@ static_assert(std::size(kLowerings) == decoder::kOperationCount);
 const Op* stop(Vcpu& cpu, const Op* op) {
   cpu.rip = (cpu.slots[kSlotRip / 8] + op->next_offset) & cpu.rip_mask;
   cpu.leave = Leave::lookup;
+  return nullptr;
+}
+
+[[gnu::noinline]] bool stops_here(const Vcpu& cpu, const Op* op) {
+  const u64 rip = cpu.slots[kSlotRip / 8];
+  if (!cpu.debug->breaks_at(cpu.code64() ? rip : (rip + cpu.arch.segment[CS].base) & 0xffffffff)) return false;
+  return cpu.passed != cpu.position(cpu.count_before(op)) || cpu.passed_rip != rip;
+}
+
+// The driver looks again, and stops.
+const Op* guard(Vcpu& cpu, const Op* op) {
+  if (!stops_here(cpu, op)) return next(cpu, op);
+  cpu.remaining += op->left;
+  cpu.rip = cpu.slots[kSlotRip / 8];
+  cpu.leave = Leave::breakpoint;
   return nullptr;
 }
 
@@ -94,6 +110,11 @@ void lower_fall_through(bool code64, unsigned bytes, Op& op, const LowerContext&
   op.next_offset = static_cast<u16>(bytes);
   const bool same_page = !context.crosses && context.page_offset < kPageSize;
   op.handler = !code64 ? &fall_through_legacy : same_page ? &fall_through<true> : &fall_through<false>;
+}
+
+void lower_guard(Op& op) {
+  clear(op);
+  op.handler = &guard;
 }
 
 void lower_stop(unsigned bytes, Op& op) {

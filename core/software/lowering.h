@@ -12,6 +12,8 @@ void lower_instruction(const Instruction& instruction, unsigned offset, Op& op, 
 void lower_invalid(bool too_long, Op& op);
 // The Op that joins a block to the code after it, `bytes` from its start.
 void lower_fall_through(bool code64, unsigned bytes, Op& op, const LowerContext& context);
+// Begins a block where a breakpoint may be: counts as nothing.
+void lower_guard(Op& op);
 // Ends a single step: leaves at the next instruction.
 void lower_stop(unsigned bytes, Op& op);
 

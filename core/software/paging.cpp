@@ -6,6 +6,7 @@
 
 #include "core/base/assert.h"
 #include "core/software/code_cache.h"
+#include "core/software/debug_index.h"
 #include "core/software/mode.h"
 #include "core/software/vcpu.h"
 
@@ -329,7 +330,12 @@ bool Mmu::access(Vcpu& cpu, u64 linear, Access access, Rights rights, Translatio
   tag = (linear & ~kPageMask) | context_for(rights);  // the walk may have renumbered the contexts
   u8& marks = memory_.marks(host);
   if (out.writable) marks |= kPageTouched;
-  const bool watched = marks & kPageWatched;
+  const u8 debug = cpu.debug->watched_page(linear);
+  if (debug & static_cast<u8>(WatchKind::read)) {
+    entry = {};  // every access to this page comes here
+    return true;
+  }
+  const bool watched = marks & kPageWatched || debug;
   entry.read_tag = tag;
   entry.write_tag = out.writable && !watched ? tag : kInvalidTag;
   entry.watched_tag = out.writable && watched ? tag : kInvalidTag;

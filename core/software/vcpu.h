@@ -9,6 +9,7 @@
 #include "core/cpu/interrupt_controller.h"
 #include "core/cpu/lazy_flags.h"
 #include "core/cpu/state.h"
+#include "core/debug_points.h"
 #include "core/memory/physical_memory.h"
 #include "core/software/op.h"
 #include "core/software/tlb.h"
@@ -18,6 +19,7 @@ namespace rondo::software {
 
 class Mmu;
 class CodeCache;
+class DebugIndex;
 struct JumpEntry;
 class UnsupportedLog;
 
@@ -26,6 +28,8 @@ enum class Leave : u8 {
   budget,     // the next block does not fit before the stop count
   lookup,     // continue at Vcpu::rip, through the block cache
   attention,  // continue at Vcpu::rip, but look at interrupts, exits and modes first
+  unfinished, // a REP is to be entered again at Vcpu::rip: as attention
+  breakpoint, // before the instruction at Vcpu::rip
   fault       // deliver Vcpu::fault at Vcpu::rip
 };
 
@@ -66,6 +70,12 @@ struct Vcpu {
   InterruptController* apic = nullptr;
   Mmu* mmu = nullptr;
   CodeCache* code = nullptr;
+  DebugIndex* debug = nullptr;
+  // The last delivery of an event: at which count, and how many there were at that count.
+  Position delivered;
+  // No breakpoint stops here.
+  Position passed{InstrCount{~u64{0}}};
+  u64 passed_rip = 0;
   UnsupportedLog* unsupported_log = nullptr;
 
   template <class T>
@@ -103,6 +113,9 @@ struct Vcpu {
 
   // Retired instructions before *op, which belongs to the running block.
   u64 count_before(const Op* op) const { return stop_count - static_cast<u64>(remaining) - op->left; }
+  Position position(u64 count) const {
+    return {InstrCount{count}, delivered.count.value == count ? delivered.deliveries : 0};
+  }
   // Brings the Clock to the Moment of *op: before any device, timer or time-stamp is touched.
   void sync_clock(const Op* op) { clock->set_count(InstrCount{count_before(op)}); }
   u64 tsc() const { return clock->now().value + arch.tsc_offset; }

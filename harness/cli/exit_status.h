@@ -29,6 +29,7 @@ constexpr ExitStatus exit_status(ExitReason reason) {
     case ExitReason::triple_fault:
       return kGuestBroke;
     case ExitReason::stopped:
+    case ExitReason::debug:
       break;
   }
   return kOther;

@@ -27,9 +27,14 @@ class ScriptedEngine final : public Engine {
   void set_state(const CpuState& state) override { cpu = state; }
   void memory_changed() override { ++memory_changes; }
   void interrupt() override {}
+  void set_debug_points(DebugPoints) override {}
+  const DebugStop& debug_stop() const override { return debug; }
+  void pass_breakpoint() override {}
+  u64 deliveries() const override { return 0; }
   std::vector<UnsupportedInstruction> unsupported() const override { return {}; }
 
   CpuState cpu = CpuState::at_reset();
+  DebugStop debug;
   std::optional<InstrCount> halt_at;
   bool awake = false;  // an interrupt came: the halt is over
   bool ended = false;

@@ -13,14 +13,14 @@ MAY_INCLUDE = {
     "decoder": ["decoder"],
     "core/base": ["core/base"],
     # The interfaces and what they are made of; an engine's insides are its own.
-    "core": ["core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/fp", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h"],
+    "core": ["core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/fp", "core/debug_points.h", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h"],
     "core/fp": ["core/fp", "core/base", "core/cpu"],
     "core/software": ["core", "decoder"],
     "core/kvm": ["core", "decoder"],
     "devices": ["devices", "core/base", "core/bus", "core/cpu", "core/state", "core/time", "core/memory", "core/device.h",
                 "acpi_tables/dsdt.hex"],  # generated from dsdt.asl
-    "replay": ["replay", "core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h"],
-    "harness": ["harness", "replay", "decoder", "core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/device.h",
+    "replay": ["replay", "core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/debug_points.h", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h"],
+    "harness": ["harness", "replay", "decoder", "core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/debug_points.h", "core/device.h",
                 "core/door.h", "core/engine.h", "core/machine.h"],
     "harness/host": ["harness/host", "core/base"],
     # It looks at the host's KVM through the same wrappers as the engine.

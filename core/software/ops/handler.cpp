@@ -29,7 +29,7 @@ const Op* leave_unfinished(Vcpu& cpu, const Op* op) {
   cpu.rflags_rest |= flags::RF;
   cpu.remaining += op->left;
   cpu.rip = (cpu.slots[kSlotRip / 8] + op->next_offset - op->length) & cpu.rip_mask;
-  cpu.leave = Leave::attention;
+  cpu.leave = Leave::unfinished;
   cpu.attention = true;
   return nullptr;
 }

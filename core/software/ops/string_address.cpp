@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/software/debug_index.h"
+
 namespace rondo::software {
 
 u8 StringOp::pack(const Instruction& instruction) {
@@ -71,7 +73,7 @@ Run StringWalk::run(unsigned segment, unsigned reg, unsigned size, u64 want, boo
   u8* host = static_cast<u8*>(host_of(entry, linear));
   if (watched) {
     const u64 bytes = n * size;
-    if (bytes < kBulkStore) return {nullptr, 0};
+    if (bytes < kBulkStore || cpu_.debug->watched_page(linear)) return {nullptr, 0};
     prepare_bulk_store(cpu_, down_ ? host - (bytes - size) : host, static_cast<unsigned>(bytes));
   }
   return {host, n};

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/software/debug_index.h"
 #include "core/software/lowering.h"
 #include "core/software/ops/likely.h"
 #include "core/software/paging.h"
@@ -35,6 +36,7 @@ class Probe {
     cpu_.tlb = &tlb_;
     cpu_.memory = memory_.get();
     cpu_.mmu = &mmu_;
+    cpu_.debug = &debug_;
     cpu_.arch.cr0 = cr0::PE | cr0::PG | cr0::NE | cr0::MP;
     cpu_.arch.cr4 = cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT;
     cpu_.arch.efer = efer::LMA | efer::LME;
@@ -88,6 +90,7 @@ class Probe {
   std::unique_ptr<PhysicalMemory> memory_ = std::move(PhysicalMemory::create(kMinimumRam)).value();
   Mmu mmu_{*memory_, tlb_};
   u8* page_;
+  DebugIndex debug_;
   Vcpu cpu_;
   std::array<u64, kSlotCount> start_{};
 };
