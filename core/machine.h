@@ -40,7 +40,7 @@ struct RunLimits {
   std::optional<InstrCount> instructions;  // stop exactly there
   std::optional<VirtualNs> virtual_time;
   bool single_step = false;  // the reference drive, for tests
-  std::optional<u64> steps;  // with single_step: stop after this many (ExitReason::instruction_limit)
+  std::optional<u64> steps = {};  // with single_step: stop after this many (ExitReason::instruction_limit)
 };
 
 class Machine final : public MachineControl {
