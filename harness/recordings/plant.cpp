@@ -108,6 +108,10 @@ class DefectiveEngine final : public Engine {
   void set_state(const CpuState& state) override { sound_->set_state(state); }
   void memory_changed() override { sound_->memory_changed(); }
   void interrupt() override { sound_->interrupt(); }
+  void set_debug_points(DebugPoints points) override { sound_->set_debug_points(std::move(points)); }
+  const DebugStop& debug_stop() const override { return sound_->debug_stop(); }
+  void pass_breakpoint() override { sound_->pass_breakpoint(); }
+  u64 deliveries() const override { return sound_->deliveries(); }
   std::vector<UnsupportedInstruction> unsupported() const override { return sound_->unsupported(); }
 
   void moved(InstrCount count) {
