@@ -182,8 +182,8 @@ int main_program(int argc, char** argv) {
   coverage->add_flag("--all", all, "every opcode, not only the summary");
 
   bool doctor_json = false;
-  CLI::App* doctor =
-      app.add_subcommand("doctor", "what this host can run, record, replay and guarantee, and why not (exit status 0 or 3)");
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "what this host can run, record, replay and guarantee, and why not (exit status 0 or 3)");
   doctor->add_flag("--json", doctor_json, "for machines");
   std::string recording, packed_file;
   bool info_json = false;

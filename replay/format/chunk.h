@@ -35,6 +35,8 @@ class ChunkDecoder {
   // The payload's digest has been checked. Memory: header.raw_bytes and one event.
   static std::optional<ChunkDecoder> open(const ChunkHeader& header, std::span<const u8> payload,
                                           const std::vector<std::string>& component_names);
+  static std::optional<ChunkDecoder> open(const ChunkHeader& header, std::span<const u8> payload,
+                                          std::vector<std::string>&& component_names) = delete;
   ChunkDecoder(ChunkDecoder&&) noexcept;
   ChunkDecoder& operator=(ChunkDecoder&&) noexcept;
   ~ChunkDecoder();

@@ -132,7 +132,7 @@ TEST_F(PackTest, LinksAreNotFollowed) {
 TEST_F(PackTest, AnUnfinishedOneStaysUnfinished) {
   write_sample(folder_ / "half", 4, false);
   std::vector<u8> log = slurp(folder_ / "half/events.log");
-  log.resize(log.size() - 10);
+  log.erase(log.end() - 10, log.end());
   spit(folder_ / "half/events.log", log);
   auto half = RecordingReader::open(folder_ / "half");
   ASSERT_TRUE(half);

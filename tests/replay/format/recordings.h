@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
+#include <zstd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -21,7 +23,10 @@ namespace rondo::replay::test {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "rondo-test-XXXXXX").string();
+    // In memory where that is possible: some tests rewrite small files a hundred thousand times.
+    const bool shm = ::access("/dev/shm", W_OK) == 0;
+    const std::filesystem::path parent = shm ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::string name = (parent / "rondo-test-XXXXXX").string();
     if (!::mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
     path_ = name;
   }
@@ -152,6 +157,20 @@ inline void redo_header_digest(const std::string& name, std::vector<u8>& file) {
   const u64 header = digest64(bytes.first(place));
   const u64 digest = log ? header : digest64(bytes.subspan(kEnvelopeBytes), header);
   for (unsigned i = 0; i < 8; ++i) file[place + i] = static_cast<u8>(digest >> (8 * i));
+}
+
+// A chunk's payload unpacked, and packed again with a header that fits.
+inline std::vector<u8> unpack_chunk(const ChunkHeader& header, std::span<const u8> payload) {
+  std::vector<u8> raw(header.raw_bytes);
+  if (ZSTD_decompress(raw.data(), raw.size(), payload.data(), payload.size()) != raw.size()) raw.clear();
+  return raw;
+}
+inline std::vector<u8> pack_chunk(std::span<const u8> raw, ChunkHeader& header) {
+  std::vector<u8> payload(ZSTD_compressBound(raw.size()));
+  payload.resize(ZSTD_compress(payload.data(), payload.size(), raw.data(), raw.size(), 1));
+  header.raw_bytes = static_cast<u32>(raw.size());
+  header.payload_bytes = static_cast<u32>(payload.size());
+  return payload;
 }
 
 // All that can be read from here on.
