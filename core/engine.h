@@ -1,12 +1,14 @@
 // What executes a vCPU. One interface; engines are interchangeable at any Moment.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/types.h"
 #include "core/cpu/state.h"
 #include "core/debug_points.h"
+#include "core/memory/physical_memory.h"
 
 namespace rondo {
 
@@ -26,20 +28,21 @@ struct UnsupportedInstruction {
   u64 times = 0;
 };
 
-class Engine {
+// As a MemoryWriter an engine attaches itself to the memory that it works on.
+class Engine : public MemoryWriter {
  public:
-  virtual ~Engine() = default;
-
   // Runs until the Clock's count reaches `stop` or something else ends it first. Exact: never past `stop`. The count is in the Clock.
   virtual EngineStop run(InstrCount stop) = 0;
   // The reference drive: one instruction, freshly decoded (or the delivery of one interrupt). Same results as run().
   virtual EngineStop step() = 0;
 
-  // A complete copy of the vCPU, and its inverse. set_state() also forgets everything derived from memory.
+  // A complete copy of the vCPU, and its inverse. What was derived from memory stays.
   virtual CpuState state() const = 0;
   virtual void set_state(const CpuState& state) = 0;
-  // Memory was changed behind the engine's back (restore, boot loader, debugger).
+  // Memory was changed behind the engine's back (boot loader): everything derived from it is void.
   virtual void memory_changed() = 0;
+  // These pages (PhysicalMemory::page_index) were changed behind the engine's back: what was derived from them is void, and only that.
+  virtual void pages_changed(std::span<const u64> pages) = 0;
 
   // May be called from any thread or signal handler: makes run() return soon.
   virtual void interrupt() = 0;

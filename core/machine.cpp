@@ -133,24 +133,70 @@ void Machine::request_debug_exit(u32 code) {
   if (!exit_) exit_ = RunResult{ExitReason::debug_exit, code << 1 | 1};
 }
 
-void Machine::save(StateWriter& writer) const {
+// All but memory.
+void Machine::save_parts(StateWriter& writer) const {
   engine_->state().save(writer, 0);
   clock_.save(writer);
   for (const auto& device : devices_) device->save(writer);
+  writer.section("end", 1);
+  writer.write_bool(exit_.has_value());
+  writer.write_u8(exit_ ? static_cast<u8>(exit_->reason) : 0);
+  writer.write_u32(exit_ ? exit_->debug_exit_code : 0);
+}
+
+void Machine::load_parts(StateReader& reader, CpuState& cpu, std::optional<RunResult>& exit) {
+  cpu.load(reader, 0);
+  clock_.load(reader);
+  for (const auto& device : devices_) device->load(reader);
+  reader.section("end", 1);
+  const bool ended = reader.read_bool();
+  const u8 reason = reader.read_u8();
+  const u32 code = reader.read_u32();
+  if (reason > static_cast<u8>(ExitReason::debug_exit))
+    reader.fail("saved state: unknown reason for the end of the run");
+  if (ended) exit = RunResult{static_cast<ExitReason>(reason), code};
+}
+
+void Machine::save(StateWriter& writer) const {
+  save_parts(writer);
   memory_->save(writer);
 }
 
 Status Machine::load(StateReader& reader) {
   CpuState cpu;
-  cpu.load(reader, 0);
-  clock_.load(reader);
-  for (const auto& device : devices_) device->load(reader);
+  std::optional<RunResult> exit;
+  load_parts(reader, cpu, exit);
   memory_->load(reader);
   if (reader.ok() && reader.remaining() != 0) reader.fail("saved state: goes on after its end");
   if (!reader.ok()) return reader.status();
-  exit_.reset();
+  exit_ = exit;
   engine_->set_state(cpu);
   engine_->memory_changed();
+  return success();
+}
+
+MachineSnapshot Machine::snapshot() {
+  StateWriter writer;
+  save_parts(writer);
+  return {writer.take(), memory_->capture(), memory_->size(), clock_.count(), clock_.now()};
+}
+
+Status Machine::restore(const MachineSnapshot& snapshot) {
+  if (snapshot.memory_bytes != memory_->size()) {
+    return Error{"the snapshot is of a machine with " + std::to_string(snapshot.memory_bytes) +
+                 " bytes of memory, this one has " + std::to_string(memory_->size())};
+  }
+  StateReader reader(snapshot.state);
+  CpuState cpu;
+  std::optional<RunResult> exit;
+  load_parts(reader, cpu, exit);
+  if (reader.ok() && reader.remaining() != 0) reader.fail("saved state: goes on after its end");
+  if (!reader.ok()) return reader.status();
+  const Result<std::vector<u64>> changed = memory_->restore(snapshot.memory);
+  if (!changed) return changed.error();
+  exit_ = exit;
+  engine_->pages_changed(*changed);
+  engine_->set_state(cpu);
   return success();
 }
 

@@ -14,6 +14,7 @@
 #include "core/door.h"
 #include "core/engine.h"
 #include "core/memory/physical_memory.h"
+#include "core/snapshot.h"
 #include "core/time/clock.h"
 
 namespace rondo {
@@ -71,16 +72,27 @@ class Machine final : public MachineControl {
     if (engine_) engine_->interrupt();
   }
 
-  // The whole machine: vCPU, clock, devices, memory.
+  // The whole machine as bytes: vCPU, clock, devices, memory.
   void save(StateWriter& writer) const;
   Status load(StateReader& reader);
+  // The same, sharing pages. Between runs, or from a poll. A snapshot costs the pages written since the last snapshot
+  // or restore; a restore costs those and the pages in which the two snapshots differ, and what the engine derived from
+  // other pages stays warm.
+  MachineSnapshot snapshot();
+  // Only for a snapshot of a machine built alike. After an error the machine is in no defined state until a restore or
+  // load succeeds.
+  Status restore(const MachineSnapshot& snapshot);
   // Hash of each component, in a fixed order: "vcpu0", "clock", every device by name, "memory"; and of all together.
   using ComponentHashes = std::vector<std::pair<std::string, std::string>>;
+  // Costs the pages written since the last time.
   ComponentHashes component_hashes() const;
   std::string state_hash() const { return state_hash(component_hashes()); }
   static std::string state_hash(const ComponentHashes& components);
 
  private:
+  void save_parts(StateWriter& writer) const;
+  void load_parts(StateReader& reader, CpuState& cpu, std::optional<RunResult>& exit);
+
   std::unique_ptr<PhysicalMemory> memory_;
   Clock clock_;
   Bus ports_;

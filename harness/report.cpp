@@ -6,16 +6,6 @@
 
 namespace rondo {
 
-namespace {
-
-u64 touched_bytes(PhysicalMemory& memory) {
-  u64 pages = 0;
-  for (u64 i = 0; i < memory.page_count(); ++i) pages += memory.marks(memory.page_host(i)) & kPageTouched ? 1 : 0;
-  return pages * kPageSize;
-}
-
-}  // namespace
-
 Report make_report(Machine& machine, const RunResult& result, InstrCount first_count, double wall_s) {
   Report report;
   report.exit = to_string(result.reason);
@@ -27,7 +17,7 @@ Report make_report(Machine& machine, const RunResult& result, InstrCount first_c
   report.wall_s = wall_s;
   report.mips = wall_s > 0 ? static_cast<double>(machine.clock().count() - first_count) / wall_s / 1e6 : 0;
   report.peak_memory_bytes = host::peak_memory_bytes();
-  report.touched_bytes = touched_bytes(machine.memory());
+  report.touched_bytes = machine.memory().touched_pages() * kPageSize;
   report.memory_bytes = machine.memory().size();
   report.unsupported = machine.engine().unsupported();
   return report;

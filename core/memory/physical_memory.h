@@ -1,11 +1,19 @@
 // Guest RAM: host pages that appear when they are touched, with the PCI hole below 4 GB left out.
+//
+// Every page that is written is marked, so that a hash, a capture and a restore cost what was written since the last
+// one and not what there is.
 #pragma once
 
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/base/types.h"
+#include "core/memory/host_mapping.h"
+#include "core/memory/memory_hash.h"
+#include "core/memory/page_map.h"
 #include "core/state/stream.h"
 
 namespace rondo {
@@ -15,12 +23,25 @@ inline constexpr u64 kPciHoleEnd = u64{4} << 30;
 inline constexpr u64 kMinimumRam = u64{2} << 20;
 inline constexpr u64 kMaximumRam = u64{1} << 40;
 
-// Marks on a physical page. An engine sets those that make stores to the page take its slow path.
+// Marks on a physical page. An engine sets the watches, which make stores to the page take its slow path.
 enum PageMark : u8 {
-  kPageTouched = 1,    // may differ from zero: set before the first write; never cleared while running
-  kPageHasCode = 2,    // decoded code was derived from this page
-  kPageIsTable = 4,    // a cached translation was derived from page-table entries in this page
-  kPageWatched = kPageHasCode | kPageIsTable
+  kPageTouched = 1,   // may differ from zero
+  kPageHasCode = 2,   // decoded code was derived from this page
+  kPageIsTable = 4,   // a cached translation was derived from page-table entries in this page
+  kPageUnhashed = 8,  // may differ from what was hashed last
+  kPageUnsaved = 16,  // may differ from what was captured or restored last
+  kPageWatched = kPageHasCode | kPageIsTable,
+  kPageWritten = kPageTouched | kPageUnhashed | kPageUnsaved  // what every write sets, before or with it
+};
+
+// What writes to guest memory by itself: an engine. It makes sure that a page that it writes has the marks of
+// kPageWritten.
+class MemoryWriter {
+ public:
+  virtual ~MemoryWriter() = default;
+  // Brings the marks of the pages that it has written up to date, and sees to it that its next store to any page sets
+  // them again: they are about to be read and cleared. Not called while it executes.
+  virtual void watch_writes() = 0;
 };
 
 class PhysicalMemory {
@@ -61,19 +82,54 @@ class PhysicalMemory {
   bool write(GuestPhys address, std::span<const u8> bytes);
   bool read(GuestPhys address, std::span<u8> out) const;
 
+  // To be called by whoever writes to the page through its host address, before the next hash, capture or restore.
+  void mark_written(const u8* host_address) {
+    const u64 index = page_index(host_address);
+    if ((marks_[index] & kPageWritten) != kPageWritten) mark_page(index, kPageWritten);
+  }
+  // An engine announces itself as long as it lives.
+  void attach_writer(MemoryWriter& writer);
+  void detach_writer(MemoryWriter& writer);
+
   // Canonical: only pages that hold something, in address order. save() includes their contents.
   void save(StateWriter& writer) const;
   void load(StateReader& reader);
-  // XXH3-128 over (page index, page hash) of all pages that are not entirely zero, as 32 hexadecimal digits.
-  std::string hash() const;
+  // memory_hash.h, as 32 hexadecimal digits. Costs what was written since the last hash.
+  std::string hash();
+  // The contents. Costs the pages written since the last capture or restore; the map shares the others with the last
+  // one.
+  PageMap capture();
+  // Goes to these contents. Costs the pages written since the last capture or restore, and what the maps differ in.
+  // Returns the indexes of the pages that have changed: what was derived from them is void. An error (a page outside
+  // this memory) changes nothing.
+  Result<std::vector<u64>> restore(const PageMap& pages);
+  // Where captured pages live; reserve() there makes the next capture quicker.
+  PagePool& page_pool() { return *pool_; }
+  // How many pages were ever written, or are not zero since the last restore.
+  u64 touched_pages() const;
 
  private:
-  PhysicalMemory(u64 bytes, u8* ram, u8* marks);
+  PhysicalMemory(u64 bytes, HostMapping ram, HostMapping marks, HostMapping hashes);
+  void mark_page(u64 index, u8 marks);
+  void watch_writes();
+  // Calls visit(index) for each page with the mark, in order; it may clear marks.
+  template <class Visit>
+  void for_each_marked(u8 mark, Visit visit) const;
+  void forget_groups(u8 mark);
+  void put_page(u64 index, const Page* page, std::vector<u64>& changed);
+  Hash128* page_hashes() { return reinterpret_cast<Hash128*>(hash_mapping_.data()); }
+
   u64 bytes_;
   u64 low_bytes_;
   u64 high_bytes_;
+  HostMapping ram_mapping_, marks_mapping_, hash_mapping_;
   u8* ram_;
   u8* marks_;
+  std::vector<u8> group_marks_;        // what any page of the group of 512 may be marked with
+  std::vector<Hash128> group_hashes_;  // of groups without kPageUnhashed; page hashes likewise
+  PageMap saved_;                      // the contents of all pages without kPageUnsaved
+  std::shared_ptr<PagePool> pool_ = PagePool::create();
+  std::vector<MemoryWriter*> writers_;
 };
 
 }  // namespace rondo

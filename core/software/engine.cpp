@@ -3,6 +3,7 @@
 #include <atomic>
 #include <map>
 
+#include "core/software/access.h"
 #include "core/software/code_cache.h"
 #include "core/software/debug_index.h"
 #include "core/software/fetch.h"
@@ -36,13 +37,18 @@ class Interpreter final : public SoftwareEngine {
     cpu_.code = &cache_;
     cpu_.debug = &debug_;
     set_state(CpuState::at_reset());
+    memory_changed();
+    config_.memory.attach_writer(*this);
   }
+  ~Interpreter() override { config_.memory.detach_writer(*this); }
 
   EngineStop run(InstrCount stop) override;
   EngineStop step() override;
   CpuState state() const override;
   void set_state(const CpuState& state) override;
   void memory_changed() override;
+  void pages_changed(std::span<const u64> pages) override;
+  void watch_writes() override { tlb_.drop_writes(); }
   void interrupt() override { interrupted_.store(true, std::memory_order_relaxed); }
   std::vector<UnsupportedInstruction> unsupported() const override;
   void set_debug_points(DebugPoints points) override;
@@ -389,7 +395,11 @@ void Interpreter::set_state(const CpuState& state) {
   cpu_.leave = Leave::attention;
   debug_.clear_hits();
   config_.interrupts.set_tsc_offset(state.tsc_offset);
-  memory_changed();
+  mode_changed(cpu_);
+}
+
+void Interpreter::pages_changed(std::span<const u64> pages) {
+  for (const u64 page : pages) prepare_bulk_store(cpu_, config_.memory.page_host(page), kPageSize);
 }
 
 void Interpreter::memory_changed() {

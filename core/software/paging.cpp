@@ -189,6 +189,7 @@ void Mmu::set_bits(Vcpu& cpu, u8* entry, Entry bits) {
   std::memcpy(&value, entry, sizeof value);
   if ((value & bits) == bits) return;
   value |= bits;
+  memory_.mark_written(entry);
   std::memcpy(entry, &value, sizeof value);
   if (memory_.marks(entry) & kPageHasCode) code_store(cpu, entry, sizeof value);
 }
@@ -328,17 +329,19 @@ bool Mmu::access(Vcpu& cpu, u64 linear, Access access, Rights rights, Translatio
   host = memory_.host(GuestPhys{out.physical});
   if (!host || access == Access::fetch) return true;
   tag = (linear & ~kPageMask) | context_for(rights);  // the walk may have renumbered the contexts
-  u8& marks = memory_.marks(host);
-  if (out.writable) marks |= kPageTouched;
+  if (write) memory_.mark_written(host);
   const u8 debug = cpu.debug->watched_page(linear);
   if (debug & static_cast<u8>(WatchKind::read)) {
     entry = {};  // every access to this page comes here
     return true;
   }
+  const u8 marks = memory_.marks(host);
   const bool watched = marks & kPageWatched || debug;
+  // A page that is only read is not marked; its first store comes back here.
+  const bool storable = out.writable && (marks & kPageWritten) == kPageWritten;
   entry.read_tag = tag;
-  entry.write_tag = out.writable && !watched ? tag : kInvalidTag;
-  entry.watched_tag = out.writable && watched ? tag : kInvalidTag;
+  entry.write_tag = storable && !watched ? tag : kInvalidTag;
+  entry.watched_tag = storable && watched ? tag : kInvalidTag;
   entry.host_delta = reinterpret_cast<u64>(host) - linear;
   return true;
 }

@@ -2,6 +2,10 @@
 
 namespace rondo::software {
 
+void Tlb::drop_writes() {
+  for (TlbEntry& entry : entries_) entry.write_tag = entry.watched_tag = kInvalidTag;
+}
+
 void Tlb::watch(const u8* host_page) {
   for (TlbEntry& entry : entries_) {
     if (entry.write_tag == kInvalidTag) continue;

@@ -18,7 +18,7 @@ inline constexpr u64 kSlowContext = 0xffe;
 
 struct TlbEntry {
   u64 read_tag = kInvalidTag;
-  u64 write_tag = kInvalidTag;       // only if stores need nothing but the store: dirty bit set, page not watched
+  u64 write_tag = kInvalidTag;       // only if stores need nothing but the store: dirty bit set, page marked kPageWritten and not watched
   u64 watched_tag = kInvalidTag;     // as write_tag, but the page is watched: the slow store path
   u64 host_delta = 0;                // host address = linear address + host_delta
 };
@@ -32,6 +32,8 @@ class Tlb {
   void clear() { entries_.fill(TlbEntry{}); }
   // Drops whatever context maps this linear page.
   void drop(u64 linear) { at(linear) = TlbEntry{}; }
+  // Stores take the slow path once more: marks of kPageWritten are about to be cleared.
+  void drop_writes();
   // A page has become watched: its stores must take the slow path from now on.
   void watch(const u8* host_page);
 

@@ -8,17 +8,7 @@
 namespace rondo {
 namespace {
 
-std::string to_hex(XXH128_hash_t hash) {
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, hash);
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : canonical.digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
+Hash128 value_of(XXH128_hash_t hash) { return {hash.high64, hash.low64}; }
 
 }  // namespace
 
@@ -37,8 +27,8 @@ void Hasher::add(u64 value) {
   add(bytes);
 }
 
-std::string Hasher::hex() const { return to_hex(XXH3_128bits_digest(&state_->xxh)); }
+Hash128 Hasher::digest() const { return value_of(XXH3_128bits_digest(&state_->xxh)); }
 
-std::string hash_hex(std::span<const u8> bytes) { return to_hex(XXH3_128bits(bytes.data(), bytes.size())); }
+Hash128 hash128(std::span<const u8> bytes) { return value_of(XXH3_128bits(bytes.data(), bytes.size())); }
 
 }  // namespace rondo

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "core/base/hash128.h"
 #include "core/base/types.h"
 
 namespace rondo {
@@ -15,13 +16,15 @@ class Hasher {
   ~Hasher();
   void add(std::span<const u8> bytes);
   void add(u64 value);  // eight bytes, little-endian
-  std::string hex() const;
+  Hash128 digest() const;
+  std::string hex() const { return digest().hex(); }
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-std::string hash_hex(std::span<const u8> bytes);
+Hash128 hash128(std::span<const u8> bytes);
+inline std::string hash_hex(std::span<const u8> bytes) { return hash128(bytes).hex(); }
 
 }  // namespace rondo

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/board.h"
+#include "harness/branches.h"
 #include "harness/host/clock.h"
 #include "harness/report.h"
 
@@ -57,16 +58,42 @@ class CollectingSink final : public CharacterSink {
   std::string bytes_;
 };
 
+class PythonMachine;
+
+// A state that any number of machines can start from. Immutable.
+struct PythonSnapshot {
+  MachineSnapshot state;
+  std::shared_ptr<BranchPool> pool;
+  std::string image;
+
+  std::unique_ptr<PythonMachine> branch() const;
+};
+
 class PythonMachine {
  public:
-  explicit PythonMachine(BoardConfig config) {
+  explicit PythonMachine(BoardConfig config) : pool_(std::make_shared<BranchPool>(config)) {
     config.console = &sink_;
-    board_ = unwrap(Board::create(config));
+    own_ = unwrap(Board::create(config));
+    board_ = own_.get();
+    image_ = board_->image_kind();
+  }
+  explicit PythonMachine(const PythonSnapshot& snapshot)
+      : pool_(snapshot.pool), image_(snapshot.image), branch_(unwrap(pool_->branch(snapshot.state, &sink_))) {
+    board_ = &branch_->board();
+  }
+  PythonSnapshot snapshot() { return {stopped().snapshot(), pool_, image_}; }
+  // Gives a branch's board back; nothing but the console can be asked any more.
+  void close() {
+    stopped();
+    board_ = nullptr;
+    branch_.reset();
+    own_.reset();
   }
 
   // Called without the GIL.
   Report run(std::optional<u64> max_instructions, std::optional<u64> max_time_ns, std::optional<u64> max_wall_ns,
              const std::optional<std::string>& until, bool single_step) {
+    stopped();
     if (running_.exchange(true)) throw PythonError{"the machine is running already, in another thread"};
     Report report = run_alone(max_instructions, max_time_ns, max_wall_ns, until, single_step);
     running_ = false;
@@ -86,19 +113,21 @@ class PythonMachine {
   std::string state_hash() { return stopped().state_hash(); }
   u64 instructions() { return stopped().clock().count().value; }
   u64 virtual_ns() { return stopped().clock().now().value; }
-  std::string image() const { return board_->image_kind(); }
+  std::string image() const { return image_; }
   py::bytes save() {
     stopped();
     const std::vector<u8> bytes = board_->save();
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   void restore(const std::string& saved) {
+    stopped();
     unwrap(board_->restore({reinterpret_cast<const u8*>(saved.data()), saved.size()}));
   }
 
  private:
   Machine& stopped() {
     if (running_) throw PythonError{"the machine is running, in another thread: wait until run() returns"};
+    if (!board_) throw PythonError{"the branch is closed: make a new one from its snapshot"};
     return board_->machine();
   }
   void feed_input() {
@@ -136,17 +165,23 @@ class PythonMachine {
     const RunResult result = machine.run(limits, &door);
     Report report = make_report(machine, result, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
     if (!ended_by.empty()) report.exit = ended_by;
-    report.image = board_->image_kind();
+    report.image = image_;
     return report;
   }
 
   CollectingSink sink_;
   std::mutex typed_mutex_;
   std::deque<char> typed_;
-  std::unique_ptr<Board> board_;
+  std::shared_ptr<BranchPool> pool_;
+  std::string image_;
+  std::unique_ptr<Board> own_;  // one of the two, until it is closed
+  std::optional<Branch> branch_;
+  Board* board_ = nullptr;
   std::atomic<bool> running_ = false;
   bool raised_ = false;
 };
+
+std::unique_ptr<PythonMachine> PythonSnapshot::branch() const { return std::make_unique<PythonMachine>(*this); }
 
 py::dict to_dict(const Report& r) {
   py::dict components;
@@ -181,6 +216,12 @@ PYBIND11_MODULE(_rondo, module) {
     }
   });
 
+  py::class_<PythonSnapshot>(module, "Snapshot")
+      .def("branch", &PythonSnapshot::branch, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("instructions", [](const PythonSnapshot& s) { return s.state.count.value; })
+      .def_property_readonly("virtual_ns", [](const PythonSnapshot& s) { return s.state.time.value; })
+      .def_property_readonly("pages", [](const PythonSnapshot& s) { return s.state.memory.count(); });
+
   py::class_<PythonMachine>(module, "Machine")
       .def(py::init([](const std::string& kernel, const std::string& initrd, const std::string& append, u64 memory,
                        u64 seed, i64 rtc_start) {
@@ -206,7 +247,9 @@ PYBIND11_MODULE(_rondo, module) {
           },
           py::kw_only(), "max_instructions"_a, "max_time_ns"_a, "max_wall_ns"_a, "until"_a, "single_step"_a)
       .def("type", &PythonMachine::type)
-      .def("state_hash", &PythonMachine::state_hash)
+      .def("state_hash", &PythonMachine::state_hash, py::call_guard<py::gil_scoped_release>())
+      .def("snapshot", &PythonMachine::snapshot, py::call_guard<py::gil_scoped_release>())
+      .def("close", &PythonMachine::close)
       .def("save", &PythonMachine::save)
       .def("restore", &PythonMachine::restore)
       .def_property_readonly("console", &PythonMachine::console)

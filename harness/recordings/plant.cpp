@@ -107,6 +107,8 @@ class DefectiveEngine final : public Engine {
   CpuState state() const override { return sound_->state(); }
   void set_state(const CpuState& state) override { sound_->set_state(state); }
   void memory_changed() override { sound_->memory_changed(); }
+  void pages_changed(std::span<const u64> pages) override { sound_->pages_changed(pages); }
+  void watch_writes() override { sound_->watch_writes(); }
   void interrupt() override { sound_->interrupt(); }
   void set_debug_points(DebugPoints points) override { sound_->set_debug_points(std::move(points)); }
   const DebugStop& debug_stop() const override { return sound_->debug_stop(); }

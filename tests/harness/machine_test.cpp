@@ -26,6 +26,8 @@ class ScriptedEngine final : public Engine {
   CpuState state() const override { return cpu; }
   void set_state(const CpuState& state) override { cpu = state; }
   void memory_changed() override { ++memory_changes; }
+  void pages_changed(std::span<const u64>) override {}
+  void watch_writes() override {}
   void interrupt() override {}
   void set_debug_points(DebugPoints) override {}
   const DebugStop& debug_stop() const override { return debug; }

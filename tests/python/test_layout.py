@@ -13,15 +13,15 @@ MAY_INCLUDE = {
     "decoder": ["decoder"],
     "core/base": ["core/base"],
     # The interfaces and what they are made of; an engine's insides are its own.
-    "core": ["core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/fp", "core/debug_points.h", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h"],
+    "core": ["core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/fp", "core/debug_points.h", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h", "core/snapshot.h"],
     "core/fp": ["core/fp", "core/base", "core/cpu"],
     "core/software": ["core", "decoder"],
     "core/kvm": ["core", "decoder"],
     "devices": ["devices", "core/base", "core/bus", "core/cpu", "core/state", "core/time", "core/memory", "core/device.h",
                 "acpi_tables/dsdt.hex"],  # generated from dsdt.asl
-    "replay": ["replay", "core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/debug_points.h", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h"],
+    "replay": ["replay", "core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/debug_points.h", "core/device.h", "core/door.h", "core/engine.h", "core/machine.h", "core/snapshot.h"],
     "harness": ["harness", "replay", "decoder", "core/base", "core/bus", "core/cpu", "core/memory", "core/state", "core/time", "core/debug_points.h", "core/device.h",
-                "core/door.h", "core/engine.h", "core/machine.h"],
+                "core/door.h", "core/engine.h", "core/machine.h", "core/snapshot.h"],
     "harness/host": ["harness/host", "core/base"],
     # It looks at the host's KVM through the same wrappers as the engine.
     "harness/doctor": ["harness/doctor", "harness/host", "core/base", "core/cpu", "core/kvm"],

@@ -167,6 +167,7 @@ void EngineRunner::start(const TestCase& test, Drive drive) {
   from_fx_image(test.initial.fx, state);
   clock_.set_count(InstrCount{0});
   engine_->set_state(state);
+  engine_->memory_changed();
 }
 
 // Every case ends in a HLT at CPL 0, in the stub of the exception that ended it.

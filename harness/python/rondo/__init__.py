@@ -7,6 +7,14 @@
     print(machine.console.decode())
 
 The same arguments give the same run: the same console, instruction count and state hash, on every host.
+
+Any number of machines can go on from one state:
+
+    snapshot = machine.snapshot()
+    with snapshot.branch() as branch:
+        branch.type("make test\\n")
+        branch.run(until="done")
+        print(branch.state_hash())
 """
 
 from __future__ import annotations
@@ -19,7 +27,7 @@ from typing import Any, Mapping
 from . import _rondo
 from ._rondo import Error
 
-__all__ = ["Machine", "Report", "Error"]
+__all__ = ["Machine", "Branch", "Snapshot", "Report", "Error"]
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DURATIONS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -72,8 +80,39 @@ def _bytes(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else bytes(value)
 
 
+class Snapshot:
+    """A state of a machine, to branch from. Never changes. Snapshots share the memory pages in which they are equal."""
+
+    def __init__(self, snapshot: _rondo.Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def branch(self) -> Branch:
+        """A new machine in this state, independent of all others. Costs the pages that branches write, not the size of memory.
+
+        Branches may live side by side, and run in several threads.
+        """
+        return Branch(self._snapshot.branch())
+
+    @property
+    def instructions(self) -> int:
+        """Instructions retired since reset."""
+        return self._snapshot.instructions
+
+    @property
+    def virtual_ns(self) -> int:
+        """Virtual nanoseconds since reset."""
+        return self._snapshot.virtual_ns
+
+    @property
+    def memory_bytes(self) -> int:
+        """Guest memory that holds something, in bytes."""
+        return self._snapshot.pages * 4096
+
+
 class Machine:
     """One guest computer, booted and ready to run."""
+
+    _machine: _rondo.Machine
 
     def __init__(
         self,
@@ -153,3 +192,27 @@ class Machine:
     def restore(self, saved: bytes) -> None:
         """Goes to a saved state. What the console has shown stays. After an Error the machine is in no defined state: drop it."""
         self._machine.restore(saved)
+
+    def snapshot(self) -> Snapshot:
+        """The state as of now, to branch from. Costs the pages written since the last snapshot.
+
+        What was typed and has not reached the guest yet, and what the console has shown, are not part of it.
+        """
+        return Snapshot(self._machine.snapshot())
+
+
+class Branch(Machine):
+    """A machine that began at a Snapshot; its console begins there too. Use it in a `with` statement, or close() it: its memory is used again."""
+
+    def __init__(self, machine: _rondo.Machine) -> None:
+        self._machine = machine
+
+    def __enter__(self) -> Branch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the branch; only `console` and `image` can be asked afterwards. May be called again."""
+        self._machine.close()
