@@ -17,7 +17,6 @@ class Tracer {
   void after();
 
  private:
-  std::string instruction_text();
   Machine& machine_;
   std::ostream& out_;
   decoder::Decoder decoder_;
@@ -27,7 +26,9 @@ class Tracer {
   std::string text_;
 };
 
-// "rax=1->2 ..." for every field that differs; empty if none does.
+// The instruction at RIP, as it is in memory.
+std::string instruction_text(decoder::Decoder& decoder, const CpuState& cpu, const PhysicalMemory& memory);
+// "rax=2 ..." for every field but RIP that differs; empty if none does.
 std::string describe_changes(const CpuState& before, const CpuState& after);
 
 }  // namespace rondo

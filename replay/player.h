@@ -33,9 +33,9 @@ enum class PlayEnd : u8 {
 
 // Where to stop: at the first of them.
 struct PlayTarget {
-  std::optional<InstrCount> count;
-  std::optional<VirtualNs> time;
-  std::optional<u64> event;  // before the event of this number happens
+  std::optional<InstrCount> count = {};
+  std::optional<VirtualNs> time = {};
+  std::optional<u64> event = {};  // before the event of this number happens
   bool single_step = false;  // the reference drive
   Door* through = nullptr;   // stands between the machine and the player, whose visits it makes
 };

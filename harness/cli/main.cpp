@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "harness/cli/decoder_command.h"
+#include "harness/cli/diff_command.h"
 #include "harness/cli/doctor_command.h"
 #include "harness/cli/exit_status.h"
 #include "harness/cli/info_command.h"
@@ -159,6 +160,25 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
   add_plants(app, "--plant", o.plants);
 }
 
+constexpr char kDiffExamples[] =
+    "Examples:\n"
+    "  rondo diff monday.rec tuesday.rec\n"
+    "  rondo diff crash.rec --json\n"
+    "\n"
+    "Exit status: 0 no difference, 4 a difference (with the instruction, if replays show it), 2 bad usage, or not a "
+    "recording.";
+
+void add_diff(CLI::App& app, DiffOptions& o) {
+  app.footer(kDiffExamples);
+  app.add_option("recordings", o.recordings, "two recordings; or one, which is compared with its replay")
+      ->type_name("DIR")
+      ->required()
+      ->expected(1, 2);
+  app.add_flag("--json", o.json, "the result as JSON");
+  add_plants(app, "--plant-a", o.plants_a);
+  add_plants(app, "--plant-b", o.plants_b);
+}
+
 int main_program(int argc, char** argv) {
   host::occupy_standard_descriptors();
   CLI::App app{"Rondo: a deterministic full-system x86-64 simulator.", "rondo"};
@@ -172,6 +192,11 @@ int main_program(int argc, char** argv) {
   ReplayOptions replay_options;
   CLI::App* replay = app.add_subcommand("replay", "run a recording again, bit for bit, and verify it");
   add_replay(*replay, replay_options);
+
+  DiffOptions diff_options;
+  CLI::App* diff = app.add_subcommand(
+      "diff", "find the first instruction at which two recordings differ, or a recording and its replay");
+  add_diff(*diff, diff_options);
 
   CLI::App* decoder = app.add_subcommand("decoder", "what the decoder and the CPU model know");
   decoder->require_subcommand(1);
@@ -209,6 +234,7 @@ int main_program(int argc, char** argv) {
   }
   if (*run) return run_command(run_options);
   if (*replay) return replay_command(replay_options);
+  if (*diff) return diff_command(diff_options);
   if (*coverage) return decoder_coverage(json, all);
   if (*doctor) return doctor_command(doctor_json);
   if (*info) return info_command(recording, info_json);
