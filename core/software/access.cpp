@@ -24,10 +24,6 @@ struct Access2 {
   unsigned count;
 };
 
-bool alignment_checked(const Vcpu& cpu) {
-  return cpu.cpl == 3 && (cpu.arch.cr0 & cr0::AM) && (cpu.rflags_rest & flags::AC);
-}
-
 MemStatus fail(Vcpu& cpu, const Fault& fault) {
   cpu.fault = fault;
   return MemStatus::fault;

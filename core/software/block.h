@@ -34,16 +34,17 @@ struct Link {
 
 inline constexpr unsigned kMaxBlockInstructions = 64;
 
-struct Block {
+struct alignas(sizeof(Op)) Block {
   u64 physical = 0;         // of the first byte
   u64 second_page = 0;      // physical page of the bytes after a page boundary, for a block of one crossing instruction
-  u16 bytes = 0;
+  Block* hash_next = nullptr;
+  Block* page_next[2] = {nullptr, nullptr};  // in the lists of the pages it lies in
+  Link links[2];            // taken or only successor; not taken, or after the return from a call
+  // Beside the first Op, since entering the block needs both.
+  alignas(16) u16 bytes = 0;
   u8 key = 0;               // CodeKey::packed
   u8 count = 0;             // instructions
   bool crosses = false;
-  Link links[2];            // taken or only successor, not taken
-  Block* hash_next = nullptr;
-  Block* page_next[2] = {nullptr, nullptr};  // in the lists of the pages it lies in
 
   // The Ops follow the block in memory: `count` of them and possibly one to fall through.
   Op* ops() { return reinterpret_cast<Op*>(this + 1); }

@@ -60,6 +60,16 @@ Fetcher::Found Fetcher::block_at(Vcpu& cpu) {
   return {Outcome::block, block};
 }
 
+Block* Fetcher::add(Vcpu& cpu, u64 physical, u64 second_page, bool crosses, unsigned bytes, std::span<const Op> ops, unsigned count) {
+  Block* block = cache_.add(physical, second_page, crosses, bytes, ops, count);
+  if (cpu.code_generation != cache_.generation()) {  // the cache was full: all other blocks are gone
+    cpu.code_generation = cache_.generation();
+    cpu.forget_returns();
+  }
+  privilege_context_changed(cpu);
+  return block;
+}
+
 Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
   const CodeKey& key = cache_.mode();
   const u64 in_page = physical & kPageMask;
@@ -83,9 +93,7 @@ Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
       lower_invalid(status == DecodeStatus::too_long, ops_.emplace_back());
       for (Op& op : ops_) op.left = 1;
       const unsigned looked_at = static_cast<unsigned>(std::min<std::size_t>(page.size(), decoder::kMaxInstructionBytes));
-      Block* block = cache_.add(physical, 0, false, looked_at, ops_, 1);
-      cpu.code_generation = cache_.generation();
-      privilege_context_changed(cpu);
+      Block* block = add(cpu, physical, 0, false, looked_at, ops_, 1);
       return {Outcome::block, block};
     }
     const unsigned index = count++;
@@ -112,10 +120,8 @@ Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
   }
   // From the end, since which edition an Op has shows in its handler.
   for (std::size_t i = ops_.size() - 1; i-- > 0;) ops_[i].handler = led_edition(ops_[i].handler, ops_[i + 1].handler);
-  Block* block = cache_.add(physical, 0, false, at, ops_, count);
+  Block* block = add(cpu, physical, 0, false, at, ops_, count);
   if (context.wants_links) block->ops()[ops_.size() - 1].imm = reinterpret_cast<u64>(&block->links[0]);
-  cpu.code_generation = cache_.generation();
-  privilege_context_changed(cpu);
   return {Outcome::block, block};
 }
 
@@ -142,10 +148,8 @@ Fetcher::Found Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
     lower_fall_through(key.mode == CodeMode::bits64, instruction.length, ops_.emplace_back(), context);
     context.wants_links = true;
   }
-  Block* block = cache_.add(physical, second, true, instruction.length, ops_, 1);
+  Block* block = add(cpu, physical, second, true, instruction.length, ops_, 1);
   if (context.wants_links) block->ops()[ops_.size() - 1].imm = reinterpret_cast<u64>(&block->links[0]);
-  cpu.code_generation = cache_.generation();
-  privilege_context_changed(cpu);
   return {Outcome::block, block};
 }
 

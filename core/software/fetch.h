@@ -41,6 +41,7 @@ class Fetcher {
  private:
   bool translate(Vcpu& cpu, u64 linear, u64& physical);
   FetchedBytes fetch(Vcpu& cpu);
+  Block* add(Vcpu& cpu, u64 physical, u64 second_page, bool crosses, unsigned bytes, std::span<const Op> ops, unsigned count);
   Found build(Vcpu& cpu, u64 linear, u64 physical);
   Found build_crossing(Vcpu& cpu, u64 linear, u64 physical);
 

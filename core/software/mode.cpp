@@ -16,8 +16,6 @@ bool any_breakpoint(u64 dr7, bool execution) {
   return false;
 }
 
-bool alignment_checked(const Vcpu& cpu) { return cpu.cpl == 3 && (cpu.arch.cr0 & cr0::AM) && (cpu.rflags_rest & flags::AC); }
-
 }  // namespace
 
 bool data_breakpoints_enabled(u64 dr7) { return any_breakpoint(dr7, false); }

@@ -9,6 +9,11 @@ namespace rondo::software {
 // mode and whether the fast drive may be used.
 void mode_changed(Vcpu& cpu);
 
+// Whether misaligned accesses of the program raise #AC (SDM 3A 6.15, interrupt 17).
+inline bool alignment_checked(const Vcpu& cpu) {
+  return cpu.cpl == 3 && (cpu.arch.cr0 & cr0::AM) && (cpu.rflags_rest & flags::AC);
+}
+
 // Enough after a change of CPL or RFLAGS.AC alone, in the middle of a block: recomputes the TLB context and the code epoch only.
 void privilege_context_changed(Vcpu& cpu);
 

@@ -21,6 +21,7 @@ class Mmu;
 class CodeCache;
 class DebugIndex;
 struct JumpEntry;
+struct Link;
 class UnsupportedLog;
 
 // Why execution left a block.
@@ -33,6 +34,13 @@ enum class Leave : u8 {
   fault       // deliver Vcpu::fault at Vcpu::rip
 };
 
+// Where a RET is expected to go: the address after a CALL, and the link to the block there (block.h), which is the CALL's second. A guess, checked by RET.
+struct ExpectedReturn {
+  u64 rip = u64{1} << 63;  // not canonical: no RET goes there
+  Link* link = nullptr;
+};
+inline constexpr unsigned kExpectedReturns = 16;
+
 struct Vcpu {
   // General registers, RIP of the current block, zero, segment bases: everything an effective address is made of. While a block runs,
   // the instruction pointer is slots[kSlotRip] + Op::next_offset; between blocks `rip` is the truth.
@@ -44,6 +52,9 @@ struct Vcpu {
   u64 code_generation = 0;  // changes when decoded code is dropped; links within a page hold only while it stands
   Tlb* tlb = nullptr;
   JumpEntry* jump_cache = nullptr;  // kJumpCacheSize entries (block.h)
+
+  unsigned newest_return = 0;                                    // index of the last CALL's, modulo kExpectedReturns
+  std::array<ExpectedReturn, kExpectedReturns> expected_returns;  // a ring; an older CALL is forgotten
 
   u64 rip = 0;              // valid between blocks and in cold bodies (there: the current instruction)
   u64 next_rip = 0;         // valid in cold bodies: where execution goes on; a body may change it
@@ -94,6 +105,9 @@ struct Vcpu {
       std::memcpy(reinterpret_cast<u8*>(slots.data()) + offset, &v, sizeof v);
     }
   }
+  // The blocks that they point into are gone.
+  void forget_returns() { expected_returns.fill({}); }
+
   u64& gpr(unsigned n) { return slots[n]; }
   u64 gpr(unsigned n) const { return slots[n]; }
 

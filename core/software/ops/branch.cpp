@@ -75,16 +75,24 @@ Handler pick_jcc(unsigned condition, bool legacy, bool same, std::integer_sequen
   return status;
 }
 
+// *op is a CALL that goes on: links_of(op)[1] is for the block that its RET goes to.
+[[gnu::always_inline]] inline void expect_return(Vcpu& cpu, const Op* op) {
+  cpu.newest_return = (cpu.newest_return + 1) % kExpectedReturns;
+  cpu.expected_returns[cpu.newest_return] = {cpu.slots[kSlotRip / 8] + op->next_offset, links_of(op) + 1};
+}
+
 const Op* call_interrupted(Vcpu& cpu, const Op* op, MemStatus status, u64 target) {
   if (status == MemStatus::leave) return leave_to(cpu, op, target);
   if (cpu.fault.vector == kGP) cpu.fault.vector = kSS;  // a stack address that is not canonical
   return leave_with_fault(cpu, op);
 }
 
-const Op* call_to(Vcpu& cpu, const Op* op, u64 target) {
+// `loaded`: how the target was read.
+const Op* call_to(Vcpu& cpu, const Op* op, u64 target, MemStatus loaded = MemStatus::ok) {
   if (!is_canonical(target)) return raise(cpu, op, fault_gp());
-  const MemStatus status = push_return(cpu, op);
+  const MemStatus status = worse(push_return(cpu, op), loaded);
   if (status != MemStatus::ok) [[unlikely]] return call_interrupted(cpu, op, status, target);
+  expect_return(cpu, op);
   return enter_at(cpu, target);
 }
 
@@ -92,7 +100,7 @@ const Op* call_register(Vcpu& cpu, const Op* op) { return call_to(cpu, op, cpu.r
 const Op* call_memory(Vcpu& cpu, const Op* op) {
   const Loaded<u64> target = load<u64>(cpu, op);
   if (target.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  return call_to(cpu, op, target.value);
+  return call_to(cpu, op, target.value, target.status);
 }
 
 const Op* jmp_to(Vcpu& cpu, const Op* op, u64 target) {
@@ -103,6 +111,8 @@ const Op* jmp_register(Vcpu& cpu, const Op* op) { return jmp_to(cpu, op, cpu.reg
 const Op* jmp_memory(Vcpu& cpu, const Op* op) {
   const Loaded<u64> target = load<u64>(cpu, op);
   if (target.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
+  if (target.status == MemStatus::leave && is_canonical(target.value)) [[unlikely]]
+    return leave_to(cpu, op, target.value);
   return jmp_to(cpu, op, target.value);
 }
 
@@ -220,14 +230,26 @@ void set_indirect(const Instruction& instruction, Op& op, LowerContext& context)
 }  // namespace
 
 template <bool SamePage>
-const Op* call64(Vcpu& cpu, const Op* op) {
+[[gnu::noinline]] const Op* call64_slow(Vcpu& cpu, const Op* op) {
   const MemStatus status = push_return(cpu, op);
-  if (status != MemStatus::ok) [[unlikely]] {
+  if (status != MemStatus::ok) {
     return call_interrupted(cpu, op, status, cpu.slots[kSlotRip / 8] + op->next_offset + static_cast<u64>(i64{op->disp}));
   }
-  return follow_taken<SamePage, &push64<RegisterSource, AfterPush>, &mov_rr<u64, AfterCopy>>(cpu, op);
+  expect_return(cpu, op);
+  return follow_taken<SamePage>(cpu, op);
 }
 
+template <bool SamePage>
+const Op* call64(Vcpu& cpu, const Op* op) {
+  const u64 linear = cpu.gpr(RSP) - 8;
+  const TlbEntry& entry = cpu.tlb->at(linear);
+  if (!tlb_hit(cpu, entry.write_tag, linear, 8)) [[unlikely]]
+    return call64_slow<SamePage>(cpu, op);
+  host_store<u64>(host_of(entry, linear), cpu.slots[kSlotRip / 8] + op->next_offset);
+  cpu.gpr(RSP) = linear;
+  expect_return(cpu, op);
+  return follow_taken<SamePage, &push64<RegisterSource, AfterPush>, &mov_rr<u64, AfterCopy>>(cpu, op);
+}
 template const Op* call64<false>(Vcpu&, const Op*);
 
 template <bool SamePage>
@@ -237,15 +259,40 @@ const Op* jmp64(Vcpu& cpu, const Op* op) {
 template const Op* jmp64<true>(Vcpu&, const Op*);
 template const Op* jmp64<false>(Vcpu&, const Op*);
 
-const Op* ret64(Vcpu& cpu, const Op* op) {
-  const u64 rsp = cpu.gpr(RSP);
-  const Loaded<u64> target = load_linear<u64>(cpu, op, rsp);
-  if (target.status == MemStatus::fault) [[unlikely]] return leave_with_fault(cpu, op);
-  if (!is_canonical(target.value)) [[unlikely]] return raise(cpu, op, fault_gp());
-  cpu.gpr(RSP) = rsp + 8 + op->imm;
-  return enter_at<&mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>>(cpu, target.value);
+// To `target`, whose address has been popped.
+[[gnu::always_inline]] inline const Op* return_to(Vcpu& cpu, u64 target) {
+  const ExpectedReturn& expected = cpu.expected_returns[cpu.newest_return];
+  cpu.newest_return = (cpu.newest_return - 1) % kExpectedReturns;
+  if (expected.rip != target) [[unlikely]]
+    return enter_at(cpu, target);
+  Link* link = expected.link;
+  if (link->stamp != cpu.code_epoch) [[unlikely]]
+    return follow_slow(cpu, link, target, false);
+  cpu.slots[kSlotRip / 8] = target;
+  return enter<&mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>>(cpu, link->target);
 }
 
+[[gnu::noinline]] const Op* ret64_slow(Vcpu& cpu, const Op* op) {
+  const u64 rsp = cpu.gpr(RSP);
+  const Loaded<u64> target = load_linear<u64>(cpu, op, rsp);
+  if (target.status == MemStatus::fault) return leave_with_fault(cpu, op);
+  if (!is_canonical(target.value)) return raise(cpu, op, fault_gp());
+  cpu.gpr(RSP) = rsp + 8 + op->imm;
+  if (target.status == MemStatus::leave) return leave_to(cpu, op, target.value);
+  return return_to(cpu, target.value);
+}
+
+const Op* ret64(Vcpu& cpu, const Op* op) {
+  const u64 linear = cpu.gpr(RSP);
+  const TlbEntry& entry = cpu.tlb->at(linear);
+  if (!tlb_hit(cpu, entry.read_tag, linear, 8)) [[unlikely]]
+    return ret64_slow(cpu, op);
+  const u64 target = host_load<u64>(host_of(entry, linear));
+  if (!is_canonical(target)) [[unlikely]]
+    return ret64_slow(cpu, op);
+  cpu.gpr(RSP) = linear + 8 + op->imm;
+  return return_to(cpu, target);
+}
 
 // Joins a block that was cut short to the code after it. Not an instruction: left is 0.
 template <bool SamePage>
@@ -287,6 +334,7 @@ template <>
 Handler lower<Operation::CALL_INDIRECT>(const Instruction& instruction, Op& op, LowerContext& context) {
   set_indirect(instruction, op, context);
   const bool by_register = is_register(instruction.operands[0]);
+  context.wants_links = is64(instruction);
   if (is64(instruction)) return by_register ? &call_register : &call_memory;
   return by_register ? &cold_branch<call_indirect_legacy<true>> : &cold_branch<call_indirect_legacy<false>>;
 }

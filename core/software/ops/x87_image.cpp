@@ -1,13 +1,11 @@
 #include "core/software/ops/x87_image.h"
 
+#include "core/software/mode.h"
+
 namespace rondo::software::x87 {
 namespace {
 
 constexpr unsigned kFxUnit = 16;
-
-bool alignment_checked(const Vcpu& cpu) {
-  return cpu.cpl == 3 && (cpu.arch.cr0 & cr0::AM) != 0 && (cpu.rflags_rest & flags::AC) != 0;
-}
 
 u64 image_linear(Vcpu& cpu, const Op& op, unsigned size, unsigned unit, bool write) {
   // The offset of the first unit only: what lies beyond is found out by the accesses, in their order.

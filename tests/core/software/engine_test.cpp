@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/core/software/test_machine.h"
 
 namespace rondo {
@@ -144,26 +146,92 @@ TEST(Engine, LongRunsOfLinkedBlocksNeedNoStack) {
   EXPECT_EQ(machine.clock.count().value, 50'000'000u);
 }
 
-TEST(Engine, RunAndStepAgreeAtEveryCount) {
-  const std::vector<u8> code = {0x48, 0x83, 0xc0, 0x03, 0x48, 0x31, 0xc3, 0x48, 0x0f, 0xaf, 0xcb, 0x48, 0xff, 0xc1, 0x88, 0x06,
-                                0x48, 0xff, 0xc6, 0x40, 0xf6, 0xc6, 0x0f, 0x75, 0xe7, 0x48, 0x81, 0xee, 0x10, 0, 0, 0, 0xeb, 0xde};
+// Both drives over the same code, compared every so many instructions.
+void expect_same_course(const std::vector<u8>& code, const CpuState& start, u64 (*quantum)(int)) {
   TestMachine a, b;
   for (TestMachine* m : {&a, &b}) {
     m->load(code);
-    CpuState s = TestMachine::long_mode();
-    s.gpr[RSI] = TestMachine::kData;
-    s.gpr[RCX] = 7;
-    m->engine->set_state(s);
+    m->engine->set_state(start);
   }
   for (int i = 0; i < 500; ++i) {
-    a.run(1 + i % 7);
-    b.run(1 + i % 7, true);
+    a.run(quantum(i));
+    b.run(quantum(i), true);
     StateWriter sa, sb;
     a.engine->state().save(sa, 0);
     b.engine->state().save(sb, 0);
     ASSERT_EQ(sa.bytes(), sb.bytes()) << "at count " << a.clock.count().value;
   }
   EXPECT_EQ(a.memory->hash(), b.memory->hash());
+}
+
+TEST(Engine, RunAndStepAgreeAtEveryCount) {
+  const std::vector<u8> code = {0x48, 0x83, 0xc0, 0x03, 0x48, 0x31, 0xc3, 0x48, 0x0f, 0xaf, 0xcb, 0x48, 0xff, 0xc1, 0x88, 0x06, 0x48,
+                                0xff, 0xc6, 0x40, 0xf6, 0xc6, 0x0f, 0x75, 0xe7, 0x48, 0x81, 0xee, 0x10, 0,    0,    0,    0xeb, 0xde};
+  CpuState s = TestMachine::long_mode();
+  s.gpr[RSI] = TestMachine::kData;
+  s.gpr[RCX] = 7;
+  expect_same_course(code, s, [](int i) { return u64{1} + static_cast<u64>(i) % 7; });
+}
+
+// A call tells where its return is expected (Vcpu::expected_returns).
+TEST(Engine, ReturnsThatAreExpectedAndNot) {
+  const std::vector<u8> code = {0xb9, 40, 0, 0, 0,              //  0 again: mov ecx, 40
+                                0xe8, 10, 0, 0, 0,              //  5 call nest
+                                0xe8, 18, 0, 0, 0,              // 10 call thunk
+                                0x48, 0xff, 0xc2,               // 15 inc rdx
+                                0xeb, 0xec,                     // 18 jmp again
+                                0xff, 0xc9,                     // 20 nest: dec ecx; deeper than the ring
+                                0x74, 0x05,                     // 22 jz out
+                                0xe8, 0xf7, 0xff, 0xff, 0xff,   // 24 call nest
+                                0x48, 0xff, 0xc0,               // 29 out: inc rax
+                                0xc3,                           // 32 ret
+                                0xe8, 4, 0, 0, 0,               // 33 thunk: call over; its return goes elsewhere
+                                0xf3, 0x90,                     // 38 pause
+                                0xeb, 0xfc,                     // 40 jmp back
+                                0x48, 0x89, 0x1c, 0x24,         // 42 over: mov [rsp], rbx
+                                0xc3,                           // 46 ret
+                                0x48, 0x83, 0xc2, 0x02,         // 47 what rbx points to: add rdx, 2
+                                0xc3};                          // 51 ret
+  CpuState s = TestMachine::long_mode();
+  s.gpr[RBX] = TestMachine::kCode + 47;
+  expect_same_course(code, s, [](int i) { return u64{30} + static_cast<u64>(i) * 37 % 400; });
+}
+
+TEST(Engine, CodeChangedWhereACallReturns) {
+  const std::vector<u8> code = {0xe8, 5, 0, 0, 0,   //  0 again: call change
+                                0x48, 0xff, 0xc0,   //  5 inc rax, or dec rax
+                                0xeb, 0xf6,         //  8 jmp again
+                                0x88, 0x0b,         // 10 change: mov [rbx], cl
+                                0x80, 0xf1, 0x08,   // 12 xor cl, 8: between 0xc0 and 0xc8
+                                0xc3};              // 15 ret
+  CpuState s = TestMachine::long_mode();
+  s.gpr[RBX] = TestMachine::kCode + 7;
+  s.gpr[RCX] = 0xc0;
+  expect_same_course(code, s, [](int i) { return u64{1} + static_cast<u64>(i) * 13 % 50; });
+}
+
+// A data breakpoint on the word that holds a branch's target: the trap comes before the first instruction there. No IDT, so it ends the machine.
+TEST_P(BothDrives, DataBreakpointOnABranchTarget) {
+  const u64 target = TestMachine::kCode + 16;
+  const std::vector<std::vector<u8>> branches = {{0xc3},         // ret
+                                                 {0xff, 0x23},   // jmp [rbx]
+                                                 {0xff, 0x13}};  // call [rbx]
+  for (const std::vector<u8>& branch : branches) {
+    TestMachine m;
+    std::vector<u8> code(64, 0x90);
+    std::ranges::copy(branch, code.begin());
+    m.load({reinterpret_cast<const u8*>(&target), 8}, TestMachine::kStack);
+    m.load(code);
+    CpuState s = TestMachine::long_mode();
+    s.gpr[RBX] = TestMachine::kStack;
+    s.dr[0] = TestMachine::kStack;
+    s.dr7 = 0x400 | 1 | 3 << 16 | 2 << 18;  // 8 bytes, reads and writes
+    s.idtr = {0, 0};
+    m.engine->set_state(s);
+    m.run(20, stepped());
+    EXPECT_EQ(m.clock.count().value, 1u);
+    EXPECT_EQ(m.engine->state().rip, target);
+  }
 }
 
 }  // namespace
