@@ -41,15 +41,23 @@ void Recorder::enter(const Input& input) {
 
 std::optional<InstrCount> Recorder::next_visit(InstrCount now) {
   live_visit_ = live_.next_visit(now);
-  if (hash_interval_ == 0) return live_visit_;
-  const InstrCount hash{(now.value / hash_interval_ + 1) * hash_interval_};
-  return live_visit_ ? std::min(*live_visit_, hash) : hash;
+  checkpoint_visit_ = checkpoints_ ? checkpoints_->next(now) : std::nullopt;
+  std::optional<InstrCount> first = live_visit_;
+  const auto consider = [&](std::optional<InstrCount> count) {
+    if (count) first = first ? std::min(*first, *count) : *count;
+  };
+  consider(checkpoint_visit_);
+  if (hash_interval_ != 0) consider(InstrCount{(now.value / hash_interval_ + 1) * hash_interval_});
+  return first;
 }
 
 bool Recorder::visit(std::optional<VirtualNs> idle_until) {
   append_pending();
   const InstrCount now = machine_.clock().count();
-  if (!idle_until && hash_interval_ != 0 && now.value % hash_interval_ == 0) take_hash();
+  if (!idle_until) {
+    const bool checkpoint = checkpoint_visit_ && now >= *checkpoint_visit_;
+    if (checkpoint || (hash_interval_ != 0 && now.value % hash_interval_ == 0)) note_state(checkpoint);
+  }
   if (!status_) return false;
   // The live door is visited where it would be without a recorder.
   if (!idle_until && !(live_visit_ && now >= *live_visit_)) return true;
@@ -57,7 +65,18 @@ bool Recorder::visit(std::optional<VirtualNs> idle_until) {
   return go_on && status_;
 }
 
-void Recorder::take_hash() { append(moment_of(machine_), state_hash_of(machine_)); }
+void Recorder::note_state(bool checkpoint) {
+  const Moment moment = moment_of(machine_);
+  StateHash hash = state_hash_of(machine_);
+  append(moment, hash);
+  if (!checkpoint || !status_) return;
+  checkpoints_->add(machine_.snapshot(),
+                    {.moment = moment, .next_event = writer_.events(), .state_hash = std::move(hash)});
+}
+
+std::optional<Error> Recorder::take_checkpoint_error() {
+  return checkpoints_ ? checkpoints_->take_error() : std::nullopt;
+}
 
 void Recorder::tick(u64 host_ns) {
   append_pending();
@@ -66,6 +85,7 @@ void Recorder::tick(u64 host_ns) {
 }
 
 Status Recorder::finish(const std::string& reason, std::optional<u32> debug_exit_code) {
+  if (checkpoints_) static_cast<void>(checkpoints_->finish());  // its error is told by take_checkpoint_error()
   append_pending();
   const Moment moment = moment_of(machine_);
   const StateHash hash = state_hash_of(machine_);

@@ -8,6 +8,7 @@
 
 #include "core/door.h"
 #include "core/machine.h"
+#include "replay/checkpoint/writer.h"
 #include "replay/console_digest.h"
 #include "replay/format/recording_writer.h"
 
@@ -19,6 +20,9 @@ class Recorder final : public InputSink, public Door {
   // recorder.
   Recorder(Machine& machine, InputSink& board, Door& live, const ConsoleDigest& console, RecordingWriter writer);
 
+  // With checkpoints, from now on. They are a help for seeking: an error in writing them does not end the recording.
+  void add_checkpoints(CheckpointWriter writer) { checkpoints_.emplace(std::move(writer)); }
+
   void enter(const Input& input) override;
   std::optional<InstrCount> next_visit(InstrCount now) override;
   bool visit(std::optional<VirtualNs> idle_until) override;
@@ -29,19 +33,23 @@ class Recorder final : public InputSink, public Door {
   Status finish(const std::string& reason, std::optional<u32> debug_exit_code);
   // The first failure: visit() has ended the run, and the recording is good up to its last chunk.
   const Status& status() const { return status_; }
+  // What went wrong with checkpoints and was not told yet.
+  std::optional<Error> take_checkpoint_error();
 
  private:
   void append(const Moment& moment, EventBody body);
   void append_pending();
-  void take_hash();
+  void note_state(bool checkpoint);
 
   Machine& machine_;
   InputSink& board_;
   Door& live_;
   const ConsoleDigest& console_;
   RecordingWriter writer_;
+  std::optional<CheckpointWriter> checkpoints_;
   u64 hash_interval_;
-  std::optional<InstrCount> live_visit_;  // what live_ asked for last
+  std::optional<InstrCount> live_visit_;        // what live_ asked for last
+  std::optional<InstrCount> checkpoint_visit_;  // when the next checkpoint is due
   std::optional<Event> pending_;          // console input, which may grow while the Moment lasts
   Status status_ = success();
 };

@@ -41,8 +41,16 @@ class RunSession {
     if (options.max_wall_ns) wall_deadline_ = start_ + *options.max_wall_ns;
   }
 
-  void record(replay::RecordingWriter writer, const replay::ConsoleDigest& digest) {
+  Status record(replay::RecordingWriter writer, const replay::ConsoleDigest& digest) {
+    replay::CheckpointSettings settings;
+    settings.interval = options_.recording.checkpoint_interval;
+    settings.recording_id = writer.manifest().recording_id;
     recorder_.emplace(board_.machine(), board_, live_, digest, std::move(writer));
+    if (settings.interval == 0) return success();
+    Result<replay::CheckpointWriter> checkpoints = replay::CheckpointWriter::create(options_.record_path, settings);
+    if (!checkpoints) return checkpoints.error();
+    recorder_->add_checkpoints(std::move(*checkpoints));
+    return success();
   }
   void plant(recordings::Plants& plants) { plants_ = &plants; }
   replay::Recorder* recorder() { return recorder_ ? &*recorder_ : nullptr; }
@@ -249,7 +257,9 @@ int run_command(const RunOptions& given) {
 
   const CrashContext context((*board)->machine());
   RunSession session(options, **board, console);
-  if (writer) session.record(std::move(*writer), digest);
+  if (writer) {
+    if (Status started = session.record(std::move(*writer), digest); !started) return fail(started.error().message);
+  }
   session.plant(**plants);
   Result<RunResult> result = run_with_stations(
       options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);
@@ -260,6 +270,8 @@ int run_command(const RunOptions& given) {
     if (result->reason == ExitReason::debug_exit) code = result->debug_exit_code;
     if (Status finished = recorder->finish(session.exit_name(*result), code); !finished)
       return fail(finished.error().message, kOther);
+    if (const auto error = recorder->take_checkpoint_error())
+      std::fprintf(stderr, "rondo: %s; the recording itself is complete\n", error->message.c_str());
   }
 
   const Report report = session.report(*result);

@@ -7,13 +7,29 @@ namespace rondo::recordings {
 using replay::PlayEnd;
 using replay::PlayTarget;
 
-Playback::Playback(replay::RecordingReader reader, CharacterSink* console)
-    : reader_(std::move(reader)), digest_(console) {}
+namespace {
+
+bool is_before(const replay::CheckpointInfo& checkpoint, const PlayTarget& target) {
+  if (target.count && checkpoint.moment.count > *target.count) return false;
+  if (target.time && checkpoint.moment.time > *target.time) return false;
+  if (target.event && checkpoint.next_event > *target.event) return false;
+  return true;
+}
+
+}  // namespace
+
+Playback::Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console)
+    : reader_(std::move(reader)), checkpoints_(std::move(checkpoints)), digest_(console) {}
 
 Result<std::unique_ptr<Playback>> Playback::open(const std::string& directory, CharacterSink* console) {
   Result<replay::RecordingReader> reader = replay::RecordingReader::open(directory);
   if (!reader) return reader.error();
-  std::unique_ptr<Playback> playback(new Playback(std::move(*reader), console));
+  replay::StoreOptions options;
+  options.memory_bytes = reader->manifest().machine.memory_bytes;
+  options.recording_id = reader->manifest().recording_id;
+  Result<replay::CheckpointStore> checkpoints = replay::CheckpointStore::open(directory, options);
+  if (!checkpoints) return checkpoints.error();
+  std::unique_ptr<Playback> playback(new Playback(std::move(*reader), std::move(*checkpoints), console));
   if (Status built = playback->build(); !built) return built.error();
   return playback;
 }
@@ -72,12 +88,39 @@ Result<PlayTarget> Playback::resolve(const MomentName& name) {
   return target;
 }
 
+const replay::StoredCheckpoint* Playback::nearest_checkpoint(const PlayTarget& target) const {
+  const replay::StoredCheckpoint* nearest = nullptr;
+  for (const replay::StoredCheckpoint& checkpoint : checkpoints_.checkpoints()) {
+    // The events up to it must be there, or nothing is known of what comes after it.
+    if (is_before(checkpoint.info, target) && checkpoint.info.next_event <= reader_.validity().events) nearest = &checkpoint;
+  }
+  return nearest;
+}
+
+// Restores the nearest checkpoint if that is better than going on from here, or than starting again if the way is back.
+// A damaged one is left out, and the next one tried.
+Result<bool> Playback::restore_nearer(const PlayTarget& target, bool back) {
+  while (const replay::StoredCheckpoint* checkpoint = nearest_checkpoint(target)) {
+    if (!back && checkpoint->info.moment.count <= machine().clock().count()) return false;
+    Result<replay::LoadedCheckpoint> loaded = checkpoints_.load(checkpoint->number);
+    if (!loaded) continue;
+    if (Status restored = machine().restore(loaded->snapshot); !restored) return restored.error();
+    player_->moved(loaded->info.next_event);
+    return true;
+  }
+  return false;
+}
+
 Result<PlayEnd> Playback::seek(const PlayTarget& target) {
-  Clock& clock = machine().clock();
-  const bool back = (target.count && *target.count < clock.count()) || (target.time && *target.time < clock.now()) ||
-                    (target.event && *target.event < player_->next_event());
-  if (back) {
-    if (Status built = build(); !built) return built.error();
+  if (target.count || target.time || target.event) {
+    const Clock& clock = machine().clock();
+    const bool back = (target.count && *target.count < clock.count()) || (target.time && *target.time < clock.now()) ||
+                      (target.event && *target.event < player_->next_event());
+    const Result<bool> restored = restore_nearer(target, back);
+    if (!restored) return restored.error();
+    if (back && !*restored) {
+      if (Status built = build(); !built) return built.error();
+    }
   }
   return player_->play(target);
 }

@@ -6,6 +6,7 @@
 
 #include "harness/board.h"
 #include "harness/recordings/moment.h"
+#include "replay/checkpoint/store.h"
 #include "replay/player.h"
 
 namespace rondo::recordings {
@@ -23,14 +24,19 @@ class Playback {
   // What a Moment's name means in this recording. Relative ones need its end: of an unfinished recording that is its
   // last event.
   Result<replay::PlayTarget> resolve(const MomentName& name);
-  // Goes to the target, by the shortest way: on from here, or from the nearest checkpoint, or from the start.
+  // Goes to the target, by the shortest way: on from here, or from the nearest checkpoint, or from the start. Without a
+  // target it plays on to the end. What is skipped on the way is neither verified nor shown on the console.
   Result<replay::PlayEnd> seek(const replay::PlayTarget& target);
+  replay::CheckpointStore& checkpoints() { return checkpoints_; }
 
  private:
-  Playback(replay::RecordingReader reader, CharacterSink* console);
+  Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console);
   Status build();
+  const replay::StoredCheckpoint* nearest_checkpoint(const replay::PlayTarget& target) const;
+  Result<bool> restore_nearer(const replay::PlayTarget& target, bool back);
 
   replay::RecordingReader reader_;
+  replay::CheckpointStore checkpoints_;
   replay::ConsoleDigest digest_;
   std::unique_ptr<Board> board_;
   std::unique_ptr<replay::Player> player_;

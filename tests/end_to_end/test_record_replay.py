@@ -165,3 +165,64 @@ def test_a_boot_with_typing(rondo, command, kernel, initramfs, tmp_path, slow):
         assert same_end(recorded, replayed)
         assert console and console.replace(b"\r", b"") in shown.replace(b"\r", b"")
         shutil.rmtree(directory)
+
+
+WORK = b"i=0; while [ $i -lt 25000 ]; do i=$((i+1)); done; ls -lR / >/dev/null 2>&1; poweroff -f\n"
+
+
+@pytest.fixture(scope="module")
+def long_recording(rondo, kernel, initramfs, tmp_path_factory):
+    """A recording of more than two billion instructions: a boot, typed commands, work in a shell."""
+    directory = tmp_path_factory.mktemp("long")
+    keys = directory / "keys"
+    keys.write_bytes(WORK)
+    with keys.open("rb") as source:
+        subprocess.run(
+            [str(rondo), "run", "--kernel", str(kernel), "--initrd", str(initramfs), "--append", "console=ttyS0 quiet panic=-1 rondo.shell",
+             "--record", str(directory / "rec"), "--report", str(directory / "report.json")],
+            stdin=source, stdout=subprocess.DEVNULL, check=True, timeout=500,
+        )  # fmt: skip
+    report = json.loads((directory / "report.json").read_text())
+    assert report["exit"] == "power_off" and report["instructions"] > 2_000_000_000
+    # The same without checkpoints: every way is a straight run.
+    shutil.copytree(directory / "rec", directory / "straight", ignore=shutil.ignore_patterns("checkpoints"))
+    return directory, report
+
+
+def test_random_moments_of_a_long_recording(command, long_recording, slow):
+    directory, recorded = long_recording
+    rng = random.Random(3)
+    times = []
+    for n in range(500 if slow else 16):
+        to = rng.randrange(recorded["instructions"])
+        begin = time.monotonic()
+        status, _, errors, there = command("replay", directory / "rec", "--to", to, "--console", "none")
+        times.append(time.monotonic() - begin)
+        assert status == 3 and there["instructions"] == to, errors
+        if n % 16 == 0:
+            _, _, _, straight = command("replay", directory / "straight", "--to", to, "--console", "none")
+            assert same_end(there, straight)
+    print(f"seek: median {sorted(times)[len(times) // 2] * 1000:.0f} ms, worst {max(times) * 1000:.0f} ms")
+
+
+def test_a_seek_goes_on_to_the_recorded_end(command, long_recording):
+    directory, recorded = long_recording
+    status, _, errors, replayed = command("replay", directory / "straight", "--console", "none")
+    assert status == 0 and same_end(recorded, replayed), errors
+
+
+def test_damaged_checkpoints_are_left_out(command, long_recording, tmp_path):
+    directory, recorded = long_recording
+    copy = tmp_path / "copy"
+    shutil.copytree(directory / "rec", copy)
+    files = sorted((copy / "checkpoints").iterdir())
+    data = bytearray(files[5].read_bytes())
+    data[len(data) // 2] ^= 0x10
+    files[5].write_bytes(data)
+    files[9].write_bytes(files[9].read_bytes()[:100])
+    files[12].unlink()
+    to = recorded["instructions"] - 12_345
+    status, _, errors, there = command("replay", copy, "--to", to, "--console", "none")
+    assert status == 3, errors
+    _, _, _, whole = command("replay", directory / "rec", "--to", to, "--console", "none")
+    assert same_end(there, whole)

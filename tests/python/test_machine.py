@@ -109,17 +109,21 @@ def test_other_threads_go_on(endless):
 def test_ctrl_c(tmp_path, endless):
     script = tmp_path / "script.py"
     script.write_text(
-        "import rondo, sys\n"
+        "import rondo, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # also where it is ignored: in a job of the shell's background
         f"machine = rondo.Machine(kernel={str(endless)!r}, memory='4M')\n"
         "print('ready', flush=True)\n"
         "try:\n    machine.run()\nexcept KeyboardInterrupt:\n    print('interrupted at', machine.instructions)\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=os.environ)
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[0].startswith("interrupted at ")
-    assert process.returncode == 0
+    try:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0].startswith("interrupted at ")
+        assert process.returncode == 0
+    finally:
+        process.kill()
 
 
 def test_boots_linux():
