@@ -27,9 +27,11 @@ std::string_view name_of(Difference::Cause cause) {
     case Difference::Cause::instruction:
       return "instruction";
     case Difference::Cause::end:
+      return "end";
+    case Difference::Cause::interval:
       break;
   }
-  return "end";
+  return "interval";
 }
 
 std::string event_line(const replay::Event& event) {
@@ -46,6 +48,9 @@ std::string where_text(const Difference& d) {
         "first different: at the same instruction, after what enters there from outside\n"
         "next:            0x{:x}  {}\n",
         d.rip, d.text);
+  else if (d.cause == Difference::Cause::interval)
+    text += fmt::format("compared:        at the recording's checkpoint at instruction {}\n",
+                        d.bracket.first_different.count.value);
   else
     text += fmt::format(
         "first different: instruction {}, {}\n"
@@ -129,7 +134,7 @@ std::string diff_text(const DiffReport& report) {
     text += fmt::format("noticed:         {}; the last equal state hash is at instruction {}\n", report.noticed,
                         report.last_equal.value);
   if (report.difference) text += difference_text(*report.difference);
-  if (!report.components.empty()) text += "components:      " + list(report.components) + "\n";
+  if (!report.difference && !report.components.empty()) text += "components:      " + list(report.components) + "\n";
   const auto& events = report.difference ? report.difference->events : report.events;
   if (!events.empty()) text += "last events:\n";
   for (const replay::Event& event : events) text += event_line(event);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "replay/checkpoint/store.h"
+
 namespace rondo::recordings {
 namespace {
 
@@ -196,7 +198,7 @@ class OneRecording {
       if (!found) return found.error();
       if (*found) return report_;
     }
-    tell_that_replays_agree(divergence);
+    if (Status told = tell_that_replays_agree(divergence); !told) return told.error();
     return report_;
   }
 
@@ -276,14 +278,49 @@ class OneRecording {
                   "the engine's fast drive differs from its reference drive: an instruction is executed wrongly");
   }
 
-  void tell_that_replays_agree(const replay::Divergence& divergence) {
+  // A checkpoint is the one place at which the recorded run's state is known.
+  Status compare_with_checkpoint() {
+    const replay::Manifest& manifest = first_->playback().reader().manifest();
+    Result<replay::CheckpointStore> store = replay::CheckpointStore::open(recording_, replay::store_options(manifest));
+    if (!store) return success();
+    const auto& all = store->checkpoints();
+    const auto after =
+        std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.info.moment.count >= report_.reach; });
+    if (after == all.end()) return success();
+    const Result<replay::LoadedCheckpoint> loaded = store->load(after->number);
+    if (!loaded) return success();
+    const InstrCount count = loaded->info.moment.count;
+    auto recorded = open_side(recording_, {.name = "the recorded run", .plants = devices_}, teller_);
+    if (!recorded) return recorded.error();
+    const DiffSide::Mark there{loaded->snapshot, {.position = {count}, .next_event = loaded->info.next_event}};
+    if (Status moved = (*recorded)->go_to_mark(there); !moved) return success();  // of another machine
+    teller_.begin("going to a checkpoint", report_.last_equal, count);
+    if (Status moved = second_->go_to_mark(*before_); !moved) return moved;
+    const Result<bool> came = second_->go_past_hashes(count);
+    if (!came) return came.error();
+    if (!*came) return success();
+    Difference difference;
+    difference.cause = Difference::Cause::interval;
+    difference.side_a = (*recorded)->name();
+    difference.side_b = "the replay";
+    difference.bracket = {before_->place.position, {count}};
+    difference.before = before_->snapshot.time;
+    compare_states(**recorded, *second_, &*before_, difference);
+    report_.difference = std::move(difference);
+    return success();
+  }
+
+  Status tell_that_replays_agree(const replay::Divergence& divergence) {
     report_.conclusion = "all replays agree with each other: the recorded run itself differed, between instruction " +
                          number(divergence.last_equal) + " and " + number(divergence.found.count);
     const u64 interval = first_->playback().reader().manifest().settings.hash_interval;
     if (interval == 0 || interval > 1000)
       report_.conclusion += "; record again with a smaller --hash-interval to know more closely where";
     report_.components = divergence.components;
+    if (Status compared = compare_with_checkpoint(); !compared) return compared;
     report_.events = last_events(recording_, divergence.event + 1, kEventsTold);
+    if (report_.difference) report_.difference->events = report_.events;
+    return success();
   }
 
   const std::string& recording_;

@@ -24,7 +24,8 @@ struct Difference {
     start,        // the states differ before the first instruction
     entered,      // what entered from outside at the last equal count: an event, or past the door
     instruction,  // the instruction that retired between the two counts, or what was delivered before it
-    end           // the states are equal, but one execution ends
+    end,          // the states are equal, but one execution ends
+    interval      // somewhere between the two counts; the states at the second one are told
   };
   Cause cause = Cause::instruction;
   std::string side_a, side_b;

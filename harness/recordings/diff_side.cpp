@@ -96,6 +96,22 @@ Status DiffSide::go_to(const Position& position) {
   return played;
 }
 
+Result<bool> DiffSide::go_past_hashes(InstrCount count) {
+  while (true) {
+    if (Status gone = go_to({count}); !gone) return gone.error();
+    if (place_.end == PlayEnd::target) return true;
+    if (place_.end != PlayEnd::diverged) return false;
+    const u64 number = player().divergence()->event;
+    playback_->reader().seek_event(number);
+    const replay::Event* event = playback_->reader().next();
+    const bool note = event && (std::holds_alternative<replay::StateHash>(event->body) ||
+                                std::holds_alternative<replay::CheckpointTaken>(event->body));
+    if (!note) return false;
+    player().moved(number + 1);
+    place_.end = PlayEnd::target;
+  }
+}
+
 replay::SideState DiffSide::state() {
   replay::SideState state;
   state.position = place_.position;

@@ -36,6 +36,8 @@ class DiffSide final : public replay::Side {
   // The arrival at this count, for a start: from the nearest checkpoint if nothing is planted.
   Status start_at(InstrCount count);
   Status go_to(const replay::Position& position) override;
+  // Goes on to the arrival at this count past state hashes that differ. False: what enters on the way does not fit.
+  Result<bool> go_past_hashes(InstrCount count);
   replay::SideState state() override;
   void keep() override { kept_ = mark(); }
   Status go_back() override { return go_to_mark(*kept_); }

@@ -212,6 +212,24 @@ def test_planted_faults_in_a_guest_with_interrupts(record, diff, does_nothing, t
     assert found == {"memory": wanted, "alu": wanted}
 
 
+def test_only_the_recorded_run_differed(record, diff, tmp_path):
+    """What its checkpoint says is compared with what all replays say."""
+    kernel = multiboot(tmp_path, TICKING)
+    recording, _ = record(kernel, *TICKING_ARGUMENTS, "--checkpoint-interval", "3M")
+    fault = "memory@4500123:0x3000.6"
+    outcome = diff(recording, "--plant-a", fault, "--plant-b", fault)
+    found = outcome.found
+    assert outcome.status == 4 and "all replays agree" in outcome.result["conclusion"]
+    assert (outcome.result["last_equal_hash"], outcome.result["reach"]) == (4_000_000, 5_000_000)
+    assert (found["cause"], found["first_different"]["count"]) == ("interval", 6_000_000)
+    assert found["components"] == ["memory"] and found["registers"] == []
+    assert found["memory"] == [{"address": 0x3000, "before": 0, "a": 0, "b": 0x40, "bytes_of_page": 1}]
+    # Searches start at checkpoints, too.
+    bad, told = record(kernel, *TICKING_ARGUMENTS, "--checkpoint-interval", "3M", "--plant", "alu@10000001:3")
+    for arguments in ([recording, bad], [bad]):
+        expect_alu(diff(*arguments).found, told)
+
+
 def test_a_device_that_reads_the_hosts_clock(record, diff, tmp_path, slow):
     rng = random.Random(2)
     for _ in range(10 if slow else 4):
