@@ -148,7 +148,7 @@ int replay_command(const ReplayOptions& options) {
     if (!playback.reader().refresh() && !playback.reader().writer_is_alive() && !playback.reader().refresh()) break;
     if (!attend()) break;
     host::wait_readable(-1, kFollowPause);
-    end = playback.player().play(target);
+    *end = playback.player().play(target);  // in place: with sanitizers g++ 12 warns of a move of the whole Result
   }
   console.close();
   if (!end) return fail(end.error().message);
