@@ -51,6 +51,11 @@ struct alignas(sizeof(Op)) Block {
 };
 static_assert(sizeof(Block) % alignof(Op) == 0);
 
+// Within a page a link outlives changes of the mapping; a target that crosses into the next page must not.
+inline void set_link(const Vcpu& cpu, Link& link, Block* target, bool same_page) {
+  if (!same_page || !target->crosses) link = {target, same_page ? cpu.code_generation : cpu.code_epoch};
+}
+
 // Finds blocks by RIP while nothing about the mapping of code changes.
 struct JumpEntry {
   u64 rip = 0;

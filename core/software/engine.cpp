@@ -273,7 +273,7 @@ void Interpreter::execute_one() {
   cpu_.attention = false;
   cpu_.no_single_step = false;
   trampoline(cpu_, ops);
-  cpu_.forget_returns();  // a call expects its return by links[1]
+  cpu_.forget_links();  // those on this stack
   const bool retired_or_repeats = cpu_.leave != Leave::fault;
   if (traps && retired_or_repeats && !cpu_.no_single_step) {
     a.pending_debug |= dr6::BS;
@@ -409,7 +409,7 @@ void Interpreter::memory_changed() {
   mmu_.select_address_space(cpu_);
   mmu_.flush(cpu_);
   cpu_.code_generation = cache_.generation();
-  cpu_.forget_returns();
+  cpu_.forget_links();
   mode_changed(cpu_);
 }
 

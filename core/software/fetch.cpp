@@ -57,6 +57,10 @@ Fetcher::Found Fetcher::block_at(Vcpu& cpu) {
     block = built.block;
   }
   jump = {cpu.rip, cpu.code_epoch, block};
+  if (const WantedLink& wanted = cpu.wanted; wanted.link && wanted.rip == cpu.rip && wanted.epoch == cpu.code_epoch) {
+    set_link(cpu, *wanted.link, block, wanted.same_page);
+  }
+  cpu.wanted.link = nullptr;
   return {Outcome::block, block};
 }
 
@@ -64,7 +68,7 @@ Block* Fetcher::add(Vcpu& cpu, u64 physical, u64 second_page, bool crosses, unsi
   Block* block = cache_.add(physical, second_page, crosses, bytes, ops, count);
   if (cpu.code_generation != cache_.generation()) {  // the cache was full: all other blocks are gone
     cpu.code_generation = cache_.generation();
-    cpu.forget_returns();
+    cpu.forget_links();
   }
   privilege_context_changed(cpu);
   return block;

@@ -41,6 +41,14 @@ struct ExpectedReturn {
 };
 inline constexpr unsigned kExpectedReturns = 16;
 
+// A link that the running block wanted to follow when nobody knew the block at `rip`. Whoever finds it fills the link, if the epoch is still the same.
+struct WantedLink {
+  Link* link = nullptr;
+  u64 rip = 0;
+  u64 epoch = 0;
+  bool same_page = false;
+};
+
 struct Vcpu {
   // General registers, RIP of the current block, zero, segment bases: everything an effective address is made of. While a block runs,
   // the instruction pointer is slots[kSlotRip] + Op::next_offset; between blocks `rip` is the truth.
@@ -55,6 +63,7 @@ struct Vcpu {
 
   unsigned newest_return = 0;                                    // index of the last CALL's, modulo kExpectedReturns
   std::array<ExpectedReturn, kExpectedReturns> expected_returns;  // a ring; an older CALL is forgotten
+  WantedLink wanted;
 
   u64 rip = 0;              // valid between blocks and in cold bodies (there: the current instruction)
   u64 next_rip = 0;         // valid in cold bodies: where execution goes on; a body may change it
@@ -106,7 +115,10 @@ struct Vcpu {
     }
   }
   // The blocks that they point into are gone.
-  void forget_returns() { expected_returns.fill({}); }
+  void forget_links() {
+    expected_returns.fill({});
+    wanted.link = nullptr;
+  }
 
   u64& gpr(unsigned n) { return slots[n]; }
   u64 gpr(unsigned n) const { return slots[n]; }

@@ -49,18 +49,18 @@ template <class T>
 // Of two accesses of one instruction: the driver must look if either says so.
 [[gnu::always_inline]] inline MemStatus worse(MemStatus a, MemStatus b) { return a > b ? a : b; }
 
-template <class T, class F>
+template <class T, class F, class Then = ByNext>
 const Op* binary_rr(Vcpu& cpu, const Op* op) {
   const T r = F::template apply<T>(cpu, cpu.reg<T>(op->dst), cpu.reg<T>(op->src));
   if constexpr (F::kWrites) cpu.set_reg<T>(op->dst, r);
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
 
-template <class T, class F>
+template <class T, class F, class Then = ByNext>
 const Op* binary_ri(Vcpu& cpu, const Op* op) {
   const T r = F::template apply<T>(cpu, cpu.reg<T>(op->dst), static_cast<T>(op->imm));
   if constexpr (F::kWrites) cpu.set_reg<T>(op->dst, r);
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
 
 template <class T, class F>

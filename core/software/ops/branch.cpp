@@ -7,11 +7,11 @@ namespace rondo::software {
 const Op* follow_slow(Vcpu& cpu, Link* link, u64 rip, bool same_page) {
   const JumpEntry& entry = cpu.jump_cache[jump_index(rip)];
   if (entry.rip == rip && entry.epoch == cpu.code_epoch) {
-    // Within a page the link outlives changes of the mapping; a target that crosses into the next page must not.
-    if (!same_page || !entry.block->crosses) *link = {entry.block, same_page ? cpu.code_generation : cpu.code_epoch};
+    set_link(cpu, *link, entry.block, same_page);
     cpu.slots[kSlotRip / 8] = rip;
     return enter(cpu, entry.block);
   }
+  cpu.wanted = {link, rip, cpu.code_epoch, same_page};
   cpu.rip = rip;
   cpu.leave = Leave::lookup;
   return nullptr;
@@ -248,7 +248,8 @@ const Op* call64(Vcpu& cpu, const Op* op) {
   host_store<u64>(host_of(entry, linear), cpu.slots[kSlotRip / 8] + op->next_offset);
   cpu.gpr(RSP) = linear;
   expect_return(cpu, op);
-  return follow_taken<SamePage, &push64<RegisterSource, AfterPush>, &mov_rr<u64, AfterCopy>>(cpu, op);
+  return follow_taken<SamePage, &push64<RegisterSource, AfterPush>, &mov_rr<u64, AfterCopy>,
+                      &mov_rm<u64, SimpleAddress, AfterLoad>>(cpu, op);
 }
 template const Op* call64<false>(Vcpu&, const Op*);
 
@@ -269,7 +270,8 @@ template const Op* jmp64<false>(Vcpu&, const Op*);
   if (link->stamp != cpu.code_epoch) [[unlikely]]
     return follow_slow(cpu, link, target, false);
   cpu.slots[kSlotRip / 8] = target;
-  return enter<&mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>>(cpu, link->target);
+  return enter<&mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>, &mov_rr<u32, AfterCopy>>(cpu,
+                                                                                                        link->target);
 }
 
 [[gnu::noinline]] const Op* ret64_slow(Vcpu& cpu, const Op* op) {

@@ -9,7 +9,7 @@
 
 #include <span>
 
-#include "core/software/ops/alu_forms.h"
+#include "core/software/ops/alu_functions.h"
 
 namespace rondo::software {
 
@@ -30,6 +30,10 @@ template <class Source, class Then = ByNext>
 const Op* push64(Vcpu& cpu, const Op* op);
 template <class Then = ByNext>
 const Op* pop64(Vcpu& cpu, const Op* op);
+template <class To, class From, class Then = ByNext>
+const Op* extend_rr(Vcpu& cpu, const Op* op);
+template <class T, class F, class Source, unsigned Condition, bool SamePage>
+const Op* fused_register(Vcpu& cpu, const Op* op);
 template <bool SamePage>
 const Op* call64(Vcpu& cpu, const Op* op);
 const Op* ret64(Vcpu& cpu, const Op* op);
@@ -50,23 +54,32 @@ struct AfterAddress;
 struct AfterPush;
 struct AfterPop;
 
-using CopyLed = ByLikely<&call64<false>, &mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>,
-                         &push64<RegisterSource, AfterPush>, &mov_rr<u64>, &mov_rm<u64, SimpleAddress>, &ret64,
-                         &mov_rr<u32, AfterCopy>, &mov_rr<u32>, &push64<RegisterSource>>;
-using LoadLed = ByLikely<&mov_rm<u64, SimpleAddress, AfterLoad>, &mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress>,
-                         &mov_rr<u64>, &call64<false>, &mov_m<u64, RegisterSource, SimpleAddress, AfterStore>,
-                         &mov_rm<u32, SimpleAddress, AfterLoad>, &mov_rm<u32, SimpleAddress>, &lea_base<AfterAddress>,
-                         &mov_m<u64, RegisterSource, SimpleAddress>>;
-using StoreLed = ByLikely<&mov_m<u64, RegisterSource, SimpleAddress, AfterStore>,
-                          &mov_m<u64, RegisterSource, SimpleAddress>, &mov_rm<u64, SimpleAddress, AfterLoad>,
-                          &mov_rr<u64, AfterCopy>, &call64<false>, &ret64, &mov_rm<u64, SimpleAddress>, &mov_rr<u64>>;
+using CopyLed =
+    ByLikely<&call64<false>, &mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>,
+             &push64<RegisterSource, AfterPush>, &mov_rr<u64>, &mov_rm<u64, SimpleAddress>, &ret64,
+             &mov_rr<u32, AfterCopy>, &mov_rr<u32>, &push64<RegisterSource>, &pop64<AfterPop>,
+             &fused_register<u64, Test, RegisterSource, 4, true>, &fused_register<u64, Cmp, RegisterSource, 4, false>>;
+using LoadLed =
+    ByLikely<&mov_rm<u64, SimpleAddress, AfterLoad>, &mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress>, &mov_rr<u64>,
+             &call64<false>, &mov_m<u64, RegisterSource, SimpleAddress, AfterStore>,
+             &mov_rm<u32, SimpleAddress, AfterLoad>, &mov_rm<u32, SimpleAddress>, &lea_base<AfterAddress>,
+             &mov_m<u64, RegisterSource, SimpleAddress>, &fused_register<u64, Cmp, RegisterSource, 5, false>,
+             &fused_register<u8, Test, ImmediateSource, 5, true>, &fused_register<u32, Test, RegisterSource, 5, true>,
+             &fused_register<u64, Test, RegisterSource, 4, true>>;
+using StoreLed =
+    ByLikely<&mov_m<u64, RegisterSource, SimpleAddress, AfterStore>, &mov_m<u64, RegisterSource, SimpleAddress>,
+             &mov_rm<u64, SimpleAddress, AfterLoad>, &mov_rr<u64, AfterCopy>, &call64<false>, &ret64,
+             &mov_rm<u64, SimpleAddress>, &mov_rr<u64>, &mov_m<u64, ImmediateSource, SimpleAddress, AfterStore>,
+             &mov_m<u64, ImmediateSource, SimpleAddress>>;
 using AddressLed =
     ByLikely<&mov_rr<u64, AfterCopy>, &ret64, &lea_flat<u64, AfterAddress>,
              &mov_m<u64, RegisterSource, SimpleAddress, AfterStore>, &call64<false>,
-             &mov_rm<u64, SimpleAddress, AfterLoad>, &mov_rr<u64>, &mov_rm<u64, SimpleAddress>, &jmp64<true>>;
-using PushLed =
-    ByLikely<&push64<RegisterSource, AfterPush>, &mov_rr<u64, AfterCopy>, &mov_rm<u64, SimpleAddress, AfterLoad>,
-             &mov_rr<u64>, &mov_rr<u32, AfterCopy>, &mov_rr<u32>, &mov_rm<u64, SimpleAddress>, &push64<RegisterSource>>;
+             &mov_rm<u64, SimpleAddress, AfterLoad>, &mov_rr<u64>, &mov_rm<u64, SimpleAddress>, &jmp64<true>,
+             &pop64<AfterPop>, &mov_m<u64, RegisterSource, SimpleAddress>, &mov_rm<u64, FlatAddress>,
+             &mov_rm<u64, FlatAddress, AfterLoad>, &push64<RegisterSource, AfterPush>>;
+using PushLed = ByLikely<&push64<RegisterSource, AfterPush>, &mov_rr<u64, AfterCopy>,
+                         &mov_rm<u64, SimpleAddress, AfterLoad>, &mov_rr<u64>, &mov_rr<u32, AfterCopy>, &mov_rr<u32>,
+                         &mov_rm<u64, SimpleAddress>, &push64<RegisterSource>, &extend_rr<i64, i32, AfterAddress>>;
 using PopLed = ByLikely<&pop64<AfterPop>, &ret64, &jmp64<false>, &pop64<>>;
 
 struct AfterCopy : CopyLed {};

@@ -12,12 +12,19 @@ template <class To, class From>
   return static_cast<std::make_unsigned_t<To>>(static_cast<To>(static_cast<From>(v)));
 }
 
-template <class To, class From>
+}  // namespace
+
+template <class To, class From, class Then>
 const Op* extend_rr(Vcpu& cpu, const Op* op) {
   using Raw = std::make_unsigned_t<From>;
   cpu.set_reg<std::make_unsigned_t<To>>(op->dst, extend<To, From>(cpu.reg<Raw>(op->src)));
-  return next(cpu, op);
+  return Then::go(cpu, op);
 }
+
+template const Op* extend_rr<i64, i32, AfterAddress>(Vcpu&, const Op*);
+template const Op* extend_rr<i64, i32>(Vcpu&, const Op*);
+
+namespace {
 
 template <class To, class From>
 [[gnu::noinline]] const Op* extend_rm_slow(Vcpu& cpu, const Op* op) {
