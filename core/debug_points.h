@@ -43,9 +43,9 @@ struct DebugStop {
     watchpoint   // after the instruction (or delivery) that accessed
   };
   Kind kind = Kind::breakpoint;
-  GuestLinear breakpoint;
-  std::vector<u32> watchpoints;  // indexes into DebugPoints::watchpoints, each once, in order of the accesses
-  Position before;               // where the instruction that stopped it begins
+  GuestLinear breakpoint = {};
+  std::vector<u32> watchpoints = {};  // indexes into DebugPoints::watchpoints, each once, in order of the accesses
+  Position before = {};          // where the instruction that stopped it begins
 };
 
 }  // namespace rondo

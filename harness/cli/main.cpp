@@ -1,6 +1,7 @@
 // The `rondo` command.
 #include <CLI/CLI.hpp>
 
+#include "harness/cli/debug_command.h"
 #include "harness/cli/decoder_command.h"
 #include "harness/cli/diff_command.h"
 #include "harness/cli/doctor_command.h"
@@ -73,8 +74,8 @@ void add_plants(CLI::App& app, const std::string& name, std::vector<recordings::
       ->group("");
 }
 
-void add_run(CLI::App& app, RunOptions& o) {
-  app.footer(kRunExamples);
+// What a live machine is.
+void add_machine(CLI::App& app, RunOptions& o) {
   app.add_option("--kernel", o.kernel_path, "Linux bzImage, ELF vmlinux or multiboot 1 kernel")->type_name("FILE");
   app.add_option("--initrd", o.initrd_path, "initial RAM disk (a multiboot kernel gets it as its module)")
       ->type_name("FILE");
@@ -99,6 +100,11 @@ void add_run(CLI::App& app, RunOptions& o) {
         if (v) o.board.rtc_start = *v;
       },
       "what the guest's clock shows at reset, UTC, or `now` [2023-11-14T22:13:20]", "TIME");
+}
+
+void add_run(CLI::App& app, RunOptions& o) {
+  app.footer(kRunExamples);
+  add_machine(app, o);
   add_value(
       app, "--max-instructions", parse_count, [&o](u64 v) { o.max_instructions = InstrCount{v}; },
       "end after exactly this many instructions", "N");
@@ -179,6 +185,32 @@ void add_diff(CLI::App& app, DiffOptions& o) {
   add_plants(app, "--plant-b", o.plants_b);
 }
 
+constexpr char kDebugExamples[] =
+    "Examples:\n"
+    "  rondo debug crash.rec --symbols vmlinux\n"
+    "  rondo debug --kernel vmlinuz --initrd initrd.img --gdb 127.0.0.1:1234\n"
+    "  gdb vmlinux -ex 'target remote 127.0.0.1:1234'\n"
+    "\n"
+    "gdb's reverse-stepi, reverse-continue and the like work; `monitor help` shows what else there is. Exit status: 0 ended by gdb "
+    "(kill),\n"
+    "1 stopped, 2 bad usage, or not a recording.";
+
+void add_debug(CLI::App& app, DebugOptions& o) {
+  app.footer(kDebugExamples);
+  app.add_option("recording", o.recording, "a recording's directory; or use --kernel for a live machine")->type_name("DIR");
+  add_machine(app, o.machine);
+  app.add_option("--console", o.machine.console, "serial console: stdio, none or a file for its output")
+      ->type_name("WHERE")
+      ->capture_default_str();
+  app.add_option("--gdb", o.gdb, "where gdb connects: [HOST:]PORT; without a host on loopback only; port 0 takes a free one")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  app.add_option("--symbols", o.symbols_path, "ELF file (vmlinux) with names for addresses in messages")->type_name("FILE");
+  app.add_option("--registers", o.architecture, "the registers gdb is told of: x86-64, or i386 for 32-bit guests")
+      ->type_name("SET")
+      ->capture_default_str();
+}
+
 int main_program(int argc, char** argv) {
   host::occupy_standard_descriptors();
   CLI::App app{"Rondo: a deterministic full-system x86-64 simulator.", "rondo"};
@@ -197,6 +229,10 @@ int main_program(int argc, char** argv) {
   CLI::App* diff = app.add_subcommand(
       "diff", "find the first instruction at which two recordings differ, or a recording and its replay");
   add_diff(*diff, diff_options);
+
+  DebugOptions debug_options;
+  CLI::App* debug = app.add_subcommand("debug", "serve gdb, forwards and backwards, on a recording or a live machine");
+  add_debug(*debug, debug_options);
 
   CLI::App* decoder = app.add_subcommand("decoder", "what the decoder and the CPU model know");
   decoder->require_subcommand(1);
@@ -235,6 +271,7 @@ int main_program(int argc, char** argv) {
   if (*run) return run_command(run_options);
   if (*replay) return replay_command(replay_options);
   if (*diff) return diff_command(diff_options);
+  if (*debug) return debug_command(debug_options);
   if (*coverage) return decoder_coverage(json, all);
   if (*doctor) return doctor_command(doctor_json);
   if (*info) return info_command(recording, info_json);
