@@ -71,6 +71,17 @@ Result<Position> resolve(replay::RecordingReader& reader, gdb::InputSource& inpu
   return Position{moment.count - name.value, 0};
 }
 
+gdb::TimeTravel::Keep checkpoints_of(replay::CheckpointStore& store) {
+  return [&store](InstrCount newer_than, InstrCount at_or_before) -> std::optional<gdb::TimeTravel::Kept> {
+    // A damaged one is left out, and the next one tried.
+    while (const replay::StoredCheckpoint* nearest = store.nearest_at_or_before(at_or_before)) {
+      if (nearest->info.moment.count <= newer_than) return std::nullopt;
+      if (Result<replay::LoadedCheckpoint> loaded = store.load(nearest->number)) return {{loaded->snapshot, loaded->info.next_event}};
+    }
+    return std::nullopt;
+  };
+}
+
 Result<Position> resolve_live(const recordings::MomentName&) { return Error{"a live machine has no end and no numbered events: use a count or a time"}; }
 
 }  // namespace
@@ -109,6 +120,7 @@ int debug_command(const DebugOptions& options) {
     input = std::make_unique<gdb::RecordedInput>(board, (*playback)->player(), (*playback)->reader());
   }
   gdb::TimeTravel travel(board.machine(), *input);
+  if (!live) travel.use_kept(checkpoints_of((*playback)->checkpoints()));
   gdb::Debuggee debuggee(travel, *symbols);
   travel.on_branch_begin([&output] { output.forget(); });
   gdb::Monitor monitor(debuggee, [&](const recordings::MomentName& name) {

@@ -16,6 +16,7 @@ constexpr u64 kFirstGrid = 4 * kRecentEvery;    // between the ones that stay, a
 constexpr std::size_t kGridMost = 160;          // then every second one goes
 constexpr std::size_t kLadderKept = 64;
 constexpr u64 kMostPages = (u64{2} << 30) / kPageSize;  // held by snapshots alone
+constexpr u64 kWorthLoading = 20'000'000;       // instructions that take longer than a checkpoint from disk
 // How far before a place that the user goes to snapshots are laid.
 constexpr std::array<u64, 7> kLadder{4'000'000, 1'000'000, 250'000, 60'000, 15'000, 4'000, 1'000};
 
@@ -177,7 +178,7 @@ Stop TimeTravel::stop_of(Ran ran) {
 void TimeTravel::restore_here() {
   const Position here = position();
   const auto poll = std::exchange(poll_, {});
-  restore(current_, nearest(branches_[current_], here));
+  restore(current_, nearest(current_, here));
   run(here, false, false);
   poll_ = poll;
   interrupted_ = true;
@@ -247,7 +248,7 @@ Stop TimeTravel::go_to(VirtualNs time) {
 
 TimeTravel::Ran TimeTravel::travel(Position target) {
   const std::size_t branch = branch_of(target);
-  const auto from = nearest(branches_[branch], target);
+  const auto from = nearest(branch, target);
   const Position here = position();
   const bool run_on = branch == current_ && here < target && from->first <= here;
   if (!run_on) restore(branch, from);
@@ -293,8 +294,9 @@ Stop TimeTravel::resume_backwards() {
   const Position here = position();
   Position end = here;
   while (end > start()) {
-    const std::size_t branch = branch_of({end.deliveries > 0 ? end.count : end.count - 1, end.deliveries > 0 ? end.deliveries - 1 : ~u64{0}});
-    const auto from = nearest(branches_[branch], {end.deliveries > 0 ? end.count : end.count - 1, end.deliveries > 0 ? end.deliveries - 1 : ~u64{0}});
+    const Position earlier = end.deliveries > 0 ? Position{end.count, end.deliveries - 1} : Position{end.count - 1, ~u64{0}};
+    const std::size_t branch = branch_of(earlier);
+    const auto from = nearest(branch, earlier);
     const Position begin = from->first;
     restore(branch, from);
     std::optional<std::pair<Position, Stop>> last;
@@ -382,7 +384,7 @@ bool TimeTravel::leave_branch() {
   if (branches_.size() == 1) return false;
   const Position begin = branches_.back().begin;
   branches_.pop_back();
-  if (current_ >= branches_.size()) restore(branches_.size() - 1, nearest(branches_.back(), begin));
+  if (current_ >= branches_.size()) restore(branches_.size() - 1, nearest(branches_.size() - 1, begin));
   travel(begin);
   return true;
 }
@@ -448,8 +450,19 @@ void TimeTravel::thin_out() {
   }
 }
 
-std::map<Position, TimeTravel::Snapshot>::iterator TimeTravel::nearest(Branch& branch, Position target) {
-  return std::prev(branch.snapshots.upper_bound(std::max(target, branch.begin)));
+std::map<Position, TimeTravel::Snapshot>::iterator TimeTravel::nearest(std::size_t index, Position target) {
+  Branch& branch = branches_[index];
+  const auto found = std::prev(branch.snapshots.upper_bound(std::max(target, branch.begin)));
+  if (index != 0 || !keep_ || target.count - found->first.count < kWorthLoading) return found;
+  const std::optional<Kept> kept = keep_(found->first.count + kWorthLoading, target.count);
+  if (!kept) return found;
+  const Position at{kept->state.count, 0};
+  restore(0, branch.snapshots.emplace(at, Snapshot{kept->event, kept->state, 0}).first);
+  // As an arrival leaves it.
+  branch.snapshots.erase(at);
+  settle();
+  take_snapshot();
+  return branch.snapshots.find(at);
 }
 
 void TimeTravel::restore(std::size_t branch, std::map<Position, Snapshot>::iterator snapshot) {

@@ -54,6 +54,13 @@ class TimeTravel {
   // Called when the machine was put back: output that follows may have been seen already.
   void on_rewind(std::function<void()> rewound) { rewound_ = std::move(rewound); }
 
+  // The newest state that is kept elsewhere (the checkpoints of a recording) with newer_than < count <= at_or_before.
+  struct Kept {
+    MachineSnapshot state;
+    u64 event = 0;  // the next one
+  };
+  using Keep = std::function<std::optional<Kept>(InstrCount newer_than, InstrCount at_or_before)>;
+  void use_kept(Keep keep) { keep_ = std::move(keep); }
   void on_branch_begin(std::function<void()> begun) { branch_begun_ = std::move(begun); }
 
   // Where to stop. `accept` is asked at each hit, with the machine at it; empty: always.
@@ -118,7 +125,7 @@ class TimeTravel {
   void drop(std::deque<Position>& list, std::size_t keep);
   void restore(std::size_t branch, std::map<Position, Snapshot>::iterator snapshot);
   std::size_t branch_of(Position position) const;
-  std::map<Position, Snapshot>::iterator nearest(Branch& branch, Position position);
+  std::map<Position, Snapshot>::iterator nearest(std::size_t branch, Position position);
   void depart();
 
   Machine& machine_;
@@ -131,6 +138,7 @@ class TimeTravel {
   std::function<void()> rewound_, branch_begun_;
   DebugPoints points_;
   Accept accept_;
+  Keep keep_;
   bool breakpoints_in_ = false, watchpoints_in_ = false;  // the engine has them
   bool points_stale_ = true;
   bool interrupted_ = false, input_ended_ = false;
