@@ -137,7 +137,7 @@ Status ProbeGuest::set_state(const Setup& setup, u64 rdi) {
 }
 
 Outcome ProbeGuest::run(std::span<const u8> code, const Setup& setup, u64 rdi) {
-  std::memcpy(memory_.data() + kCode, code.data(), code.size());
+  std::ranges::copy(code, memory_.data() + kCode);
   const u8 end[] = {0xe6, kEndPort, 0xf4};
   std::memcpy(memory_.data() + kCode + code.size(), end, sizeof end);
   // An event left over from a run that broke off must not reach this one.

@@ -95,14 +95,14 @@ class AgentExpression : public ::testing::Test {
 };
 
 TEST_F(AgentExpression, Values) {
-  EXPECT_EQ(run({0x22, 5, 0x22, 3, 0x03, 0x27}), 2u);                        // 5 - 3
-  EXPECT_EQ(run({0x26, 0, 7, 0x23, 0, 107, 0x13, 0x27}), 1u);                // reg 7 == 107
-  EXPECT_EQ(run({0x22, 0x10, 0x19, 0x27}), 0x13121110u);                     // ref32
-  EXPECT_EQ(run({0x22, 0xff, 0x16, 8, 0x27}), ~u64{0});                      // ext 8
-  EXPECT_EQ(run({0x22, 1, 0x20, 0, 8, 0x22, 9, 0x27, 0x22, 7, 0x27}), 7u);   // if_goto
-  EXPECT_EQ(run({0x22, 1, 0x22, 2, 0x22, 3, 0x33, 0x27}), 2u);               // rot: the second comes to the top
-  EXPECT_EQ(run({0x22, 1, 0x22, 2, 0x32, 1, 0x27}), 1u);                     // pick
-  EXPECT_EQ(run({0x22, 1, 0x22, 64, 0x09, 0x27}), 0u);                       // shift by 64
+  EXPECT_EQ(run({0x22, 5, 0x22, 3, 0x03, 0x27}), 2u);                       // 5 - 3
+  EXPECT_EQ(run({0x26, 0, 7, 0x23, 0, 107, 0x13, 0x27}), 1u);               // reg 7 == 107
+  EXPECT_EQ(run({0x22, 0x10, 0x19, 0x27}), 0x13121110u);                    // ref32
+  EXPECT_EQ(run({0x22, 0xff, 0x16, 8, 0x27}), ~u64{0});                     // ext 8
+  EXPECT_EQ(run({0x22, 1, 0x20, 0, 8, 0x22, 9, 0x27, 0x22, 7, 0x27}), 7u);  // if_goto
+  EXPECT_EQ(run({0x22, 1, 0x22, 2, 0x22, 3, 0x33, 0x27}), 2u);              // rot: the second comes to the top
+  EXPECT_EQ(run({0x22, 1, 0x22, 2, 0x32, 1, 0x27}), 1u);                    // pick
+  EXPECT_EQ(run({0x22, 1, 0x22, 64, 0x09, 0x27}), 0u);                      // shift by 64
 }
 
 TEST_F(AgentExpression, MalformedOnesHaveNoValue) {
@@ -123,7 +123,8 @@ TEST(GdbRegisters, GoOutAndComeBack) {
   for (const Architecture architecture : {Architecture::x86_64, Architecture::i386}) {
     const Registers registers(architecture);
     CpuState cpu = CpuState::at_reset();
-    for (unsigned i = 0; i < 16; ++i) cpu.gpr[i] = architecture == Architecture::x86_64 ? 0x1111111111111111 * i : 0x11111111 * i;
+    for (unsigned i = 0; i < 16; ++i)
+      cpu.gpr[i] = architecture == Architecture::x86_64 ? u64{0x1111111111111111} * i : u64{0x11111111} * i;
     cpu.rip = 0x1234;
     cpu.fpu.significand[3] = 42;
     cpu.fpu.valid = 8;
@@ -149,7 +150,7 @@ TEST(GdbRegisters, WhatCannotBeSetIsRefused) {
   const Registers registers(Architecture::x86_64);
   CpuState cpu = CpuState::at_reset();
   const std::vector<u8> selector{8, 0, 0, 0};
-  EXPECT_FALSE(registers.write(cpu, 18, selector));             // cs
+  EXPECT_FALSE(registers.write(cpu, 18, selector));  // cs
   const std::vector<u8> wild(8, 0x7f);
   EXPECT_FALSE(registers.write(cpu, 57, wild)) << "fs_base must be canonical";
 }
