@@ -46,6 +46,13 @@ template <class T>
   cpu.lazy.aux = flags.aux;
 }
 
+// The value of a result whose flags are to be the CPU's.
+template <class T>
+[[gnu::always_inline]] inline T take(Vcpu& cpu, const AluResult<T>& r) {
+  set_flags(cpu, r.flags);
+  return r.value;
+}
+
 // Of two accesses of one instruction: the driver must look if either says so.
 [[gnu::always_inline]] inline MemStatus worse(MemStatus a, MemStatus b) { return a > b ? a : b; }
 

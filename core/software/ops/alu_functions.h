@@ -9,9 +9,7 @@ struct Add {
   static constexpr bool kWrites = true;
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, T b) {
-    const AluResult<T> r = alu_add(a, b);
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_add(a, b));
   }
 };
 
@@ -19,9 +17,7 @@ struct Adc {
   static constexpr bool kWrites = true;
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, T b) {
-    const AluResult<T> r = alu_add(a, b, cpu.lazy.cf());
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_add(a, b, cpu.lazy.cf()));
   }
 };
 
@@ -29,9 +25,7 @@ struct Sub {
   static constexpr bool kWrites = true;
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, T b) {
-    const AluResult<T> r = alu_sub(a, b);
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_sub(a, b));
   }
 };
 
@@ -39,9 +33,7 @@ struct Sbb {
   static constexpr bool kWrites = true;
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, T b) {
-    const AluResult<T> r = alu_sub(a, b, cpu.lazy.cf());
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_sub(a, b, cpu.lazy.cf()));
   }
 };
 
@@ -49,9 +41,7 @@ struct And {
   static constexpr bool kWrites = true;
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, T b) {
-    const AluResult<T> r = alu_logic(static_cast<T>(a & b));
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_logic(static_cast<T>(a & b)));
   }
 };
 
@@ -59,9 +49,7 @@ struct Or {
   static constexpr bool kWrites = true;
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, T b) {
-    const AluResult<T> r = alu_logic(static_cast<T>(a | b));
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_logic(static_cast<T>(a | b)));
   }
 };
 
@@ -69,9 +57,7 @@ struct Xor {
   static constexpr bool kWrites = true;
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, T b) {
-    const AluResult<T> r = alu_logic(static_cast<T>(a ^ b));
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_logic(static_cast<T>(a ^ b)));
   }
 };
 

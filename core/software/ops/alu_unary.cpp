@@ -32,9 +32,7 @@ struct Dec {
 struct Neg {
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, const Op*) {
-    const AluResult<T> r = alu_sub<T>(0, a);
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, alu_sub<T>(0, a));
   }
 };
 

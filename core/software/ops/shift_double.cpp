@@ -25,9 +25,7 @@ struct DoubleShift {
     const u64 raw = op->aux ? cpu.reg<u8>(gpr_slot(RCX)) : op->imm;
     const unsigned count = static_cast<unsigned>(raw) & kCountMask<T>;
     if (count == 0) return a;
-    const AluResult<T> r = F::template apply<T>(a, cpu.reg<T>(op->src), count);
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, F::template apply<T>(a, cpu.reg<T>(op->src), count));
   }
 };
 

@@ -12,9 +12,7 @@ template <class F>
 struct ShiftByImmediate {
   template <class T>
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, const Op* op) {
-    const AluResult<T> r = F::template apply<T>(a, static_cast<unsigned>(op->imm), cpu.lazy);
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, F::template apply<T>(a, static_cast<unsigned>(op->imm), cpu.lazy));
   }
 };
 
@@ -24,9 +22,7 @@ struct ShiftByCl {
   [[gnu::always_inline]] static T apply(Vcpu& cpu, T a, const Op*) {
     const unsigned count = cpu.reg<u8>(gpr_slot(RCX)) & kCountMask<T>;
     if (count == 0) return a;
-    const AluResult<T> r = F::template apply<T>(a, count, cpu.lazy);
-    set_flags(cpu, r.flags);
-    return r.value;
+    return take(cpu, F::template apply<T>(a, count, cpu.lazy));
   }
 };
 
