@@ -8,11 +8,43 @@ namespace {
 
 // Appendix F.2.
 enum Opcode : u8 {
-  kAdd = 0x02, kSub, kMul, kDivSigned, kDivUnsigned, kRemSigned, kRemUnsigned, kLsh, kRshSigned, kRshUnsigned,
-  kLogNot = 0x0e, kBitAnd, kBitOr, kBitXor, kBitNot, kEqual, kLessSigned, kLessUnsigned, kExt,
-  kRef8 = 0x17, kRef16, kRef32, kRef64,
-  kIfGoto = 0x20, kGoto, kConst8, kConst16, kConst32, kConst64, kReg, kEnd, kDup, kPop, kZeroExt, kSwap,
-  kPick = 0x32, kRot = 0x33
+  kAdd = 0x02,
+  kSub,
+  kMul,
+  kDivSigned,
+  kDivUnsigned,
+  kRemSigned,
+  kRemUnsigned,
+  kLsh,
+  kRshSigned,
+  kRshUnsigned,
+  kLogNot = 0x0e,
+  kBitAnd,
+  kBitOr,
+  kBitXor,
+  kBitNot,
+  kEqual,
+  kLessSigned,
+  kLessUnsigned,
+  kExt,
+  kRef8 = 0x17,
+  kRef16,
+  kRef32,
+  kRef64,
+  kIfGoto = 0x20,
+  kGoto,
+  kConst8,
+  kConst16,
+  kConst32,
+  kConst64,
+  kReg,
+  kEnd,
+  kDup,
+  kPop,
+  kZeroExt,
+  kSwap,
+  kPick = 0x32,
+  kRot = 0x33
 };
 
 constexpr unsigned kMostSteps = 10'000;
@@ -58,8 +90,10 @@ class Interpreter {
   }
   void push(u64 value) { stack_.push_back(value); }
   void jump(u64 target) {
-    if (target >= code_.size()) ok_ = false;
-    else at_ = target;
+    if (target >= code_.size())
+      ok_ = false;
+    else
+      at_ = target;
   }
   void load(unsigned size) {
     std::array<u8, 8> bytes{};
@@ -81,8 +115,10 @@ class Interpreter {
       return;
     }
     const i64 sa = static_cast<i64>(a), sb = static_cast<i64>(b);
-    if (sign) push(static_cast<u64>(remainder ? sa % sb : sa / sb));
-    else push(remainder ? a % b : a / b);
+    if (sign)
+      push(static_cast<u64>(remainder ? sa % sb : sa / sb));
+    else
+      push(remainder ? a % b : a / b);
   }
   template <class F>
   void binary(F f) {
@@ -92,24 +128,42 @@ class Interpreter {
 
   void execute(u8 opcode) {
     switch (opcode) {
-      case kAdd: return binary([](u64 a, u64 b) { return a + b; });
-      case kSub: return binary([](u64 a, u64 b) { return a - b; });
-      case kMul: return binary([](u64 a, u64 b) { return a * b; });
-      case kDivSigned: return divide(true, false);
-      case kDivUnsigned: return divide(false, false);
-      case kRemSigned: return divide(true, true);
-      case kRemUnsigned: return divide(false, true);
-      case kLsh: return binary([](u64 a, u64 b) { return b < 64 ? a << b : 0; });
-      case kRshSigned: return binary([](u64 a, u64 b) { return static_cast<u64>(static_cast<i64>(a) >> (b < 63 ? b : 63)); });
-      case kRshUnsigned: return binary([](u64 a, u64 b) { return b < 64 ? a >> b : 0; });
-      case kLogNot: return push(pop() == 0);
-      case kBitAnd: return binary([](u64 a, u64 b) { return a & b; });
-      case kBitOr: return binary([](u64 a, u64 b) { return a | b; });
-      case kBitXor: return binary([](u64 a, u64 b) { return a ^ b; });
-      case kBitNot: return push(~pop());
-      case kEqual: return binary([](u64 a, u64 b) { return u64{a == b}; });
-      case kLessSigned: return binary([](u64 a, u64 b) { return u64{static_cast<i64>(a) < static_cast<i64>(b)}; });
-      case kLessUnsigned: return binary([](u64 a, u64 b) { return u64{a < b}; });
+      case kAdd:
+        return binary([](u64 a, u64 b) { return a + b; });
+      case kSub:
+        return binary([](u64 a, u64 b) { return a - b; });
+      case kMul:
+        return binary([](u64 a, u64 b) { return a * b; });
+      case kDivSigned:
+        return divide(true, false);
+      case kDivUnsigned:
+        return divide(false, false);
+      case kRemSigned:
+        return divide(true, true);
+      case kRemUnsigned:
+        return divide(false, true);
+      case kLsh:
+        return binary([](u64 a, u64 b) { return b < 64 ? a << b : 0; });
+      case kRshSigned:
+        return binary([](u64 a, u64 b) { return static_cast<u64>(static_cast<i64>(a) >> (b < 63 ? b : 63)); });
+      case kRshUnsigned:
+        return binary([](u64 a, u64 b) { return b < 64 ? a >> b : 0; });
+      case kLogNot:
+        return push(pop() == 0);
+      case kBitAnd:
+        return binary([](u64 a, u64 b) { return a & b; });
+      case kBitOr:
+        return binary([](u64 a, u64 b) { return a | b; });
+      case kBitXor:
+        return binary([](u64 a, u64 b) { return a ^ b; });
+      case kBitNot:
+        return push(~pop());
+      case kEqual:
+        return binary([](u64 a, u64 b) { return u64{a == b}; });
+      case kLessSigned:
+        return binary([](u64 a, u64 b) { return u64{static_cast<i64>(a) < static_cast<i64>(b)}; });
+      case kLessUnsigned:
+        return binary([](u64 a, u64 b) { return u64{a < b}; });
       case kExt: {
         const u64 bits = operand(1);
         return push(extend(pop(), bits, true));
@@ -118,20 +172,29 @@ class Interpreter {
         const u64 bits = operand(1);
         return push(extend(pop(), bits, false));
       }
-      case kRef8: return load(1);
-      case kRef16: return load(2);
-      case kRef32: return load(4);
-      case kRef64: return load(8);
+      case kRef8:
+        return load(1);
+      case kRef16:
+        return load(2);
+      case kRef32:
+        return load(4);
+      case kRef64:
+        return load(8);
       case kIfGoto: {
         const u64 target = operand(2);
         if (pop() != 0) jump(target);
         return;
       }
-      case kGoto: return jump(operand(2));
-      case kConst8: return push(operand(1));
-      case kConst16: return push(operand(2));
-      case kConst32: return push(operand(4));
-      case kConst64: return push(operand(8));
+      case kGoto:
+        return jump(operand(2));
+      case kConst8:
+        return push(operand(1));
+      case kConst16:
+        return push(operand(2));
+      case kConst32:
+        return push(operand(4));
+      case kConst64:
+        return push(operand(8));
       case kReg: {
         const auto value = context_.reg(static_cast<unsigned>(operand(2)));
         if (!value) ok_ = false;
@@ -152,8 +215,10 @@ class Interpreter {
       }
       case kPick: {
         const u64 depth = operand(1);
-        if (depth >= stack_.size()) ok_ = false;
-        else push(stack_[stack_.size() - 1 - depth]);
+        if (depth >= stack_.size())
+          ok_ = false;
+        else
+          push(stack_[stack_.size() - 1 - depth]);
         return;
       }
       case kRot: {  // a b c -> c a b, c being the top

@@ -8,7 +8,8 @@ namespace rondo::gdb {
 namespace {
 
 std::string line(u64 number, InstrCount count, VirtualNs time, const std::string& what) {
-  return std::to_string(number) + ": instruction " + std::to_string(count.value) + ", " + std::to_string(time.value) + " ns: " + what;
+  return std::to_string(number) + ": instruction " + std::to_string(count.value) + ", " + std::to_string(time.value) +
+         " ns: " + what;
 }
 
 }  // namespace
@@ -55,7 +56,8 @@ bool LiveInput::visit(std::optional<VirtualNs> idle_until) {
     ++next_;
     board_.enter(due.input);
   }
-  if (!exchange_ || clock.count() < reached_count_ || (clock.count() == reached_count_ && clock.now() < reached_time_)) return true;
+  if (!exchange_ || clock.count() < reached_count_ || (clock.count() == reached_count_ && clock.now() < reached_time_))
+    return true;
   reached_count_ = clock.count();
   reached_time_ = clock.now();
   return exchange_(*this, idle_until);

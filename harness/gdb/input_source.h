@@ -58,7 +58,7 @@ class LiveInput final : public InputSource, private InputSink {
   Exchange exchange_;
   std::vector<Logged> log_;
   u64 next_ = 0;
-  bool idle_ = false;        // during visit()
+  bool idle_ = false;         // during visit()
   InstrCount reached_count_;  // the furthest Moment at which the host was asked
   VirtualNs reached_time_;
 };

@@ -56,15 +56,16 @@ std::string Monitor::run(const std::string& line, const std::function<void(std::
 }
 
 std::string Monitor::describe(Position position) const {
-  return position.deliveries == 0 ? fmt::format("instruction {}", position.count.value)
-                                  : fmt::format("instruction {}, delivery {}", position.count.value, position.deliveries);
+  return position.deliveries == 0
+             ? fmt::format("instruction {}", position.count.value)
+             : fmt::format("instruction {}, delivery {}", position.count.value, position.deliveries);
 }
 
 std::string Monitor::when() {
   TimeTravel& travel = debuggee_.travel();
   const Clock& clock = travel.machine().clock();
-  std::string text = fmt::format("{}, {} ns, next event {}, RIP {}", describe(travel.position()), clock.now().value, travel.input().next_event(),
-                                 debuggee_.name(debuggee_.linear_pc()));
+  std::string text = fmt::format("{}, {} ns, next event {}, RIP {}", describe(travel.position()), clock.now().value,
+                                 travel.input().next_event(), debuggee_.name(debuggee_.linear_pc()));
   if (travel.on_branch()) text += ", on a branch";
   return text + "\n";
 }
@@ -187,7 +188,9 @@ std::string Monitor::search(DebugPoints points, bool go, const std::string& what
   const Stop stop = travel.resume(Direction::backwards);
   travel.set_points(kept, kept_accept);
   const bool found = stop.why == Stop::Why::watchpoint || stop.why == Stop::Why::breakpoint;
-  std::string text = found ? what + ": " + when() : stop.why == Stop::Why::interrupted ? "interrupted\n" : "not found: the start was reached\n";
+  std::string text = found                                ? what + ": " + when()
+                     : stop.why == Stop::Why::interrupted ? "interrupted\n"
+                                                          : "not found: the start was reached\n";
   if (!found || !go) travel.go_to(here);
   return text;
 }
@@ -220,15 +223,19 @@ std::string Monitor::first_execution(const Words& words) {
   const Stop stop = travel.resume_to(here);
   travel.set_points(kept, kept_accept);
   std::string text;
-  if (stop.why == Stop::Why::breakpoint) text = "executed first: " + when();
-  else text = stop.why == Stop::Why::interrupted ? "interrupted\n" : "not executed before here\n";
+  if (stop.why == Stop::Why::breakpoint)
+    text = "executed first: " + when();
+  else
+    text = stop.why == Stop::Why::interrupted ? "interrupted\n" : "not executed before here\n";
   if (stop.why != Stop::Why::breakpoint || !go) travel.go_to(here);
   return text;
 }
 
 std::string Monitor::physical(const Words& words) {
-  if (words.size() == 2 && (words[1] == "on" || words[1] == "off")) debuggee_.physical = words[1] == "on";
-  else if (words.size() != 1) return "physical [on|off]\n";
+  if (words.size() == 2 && (words[1] == "on" || words[1] == "off"))
+    debuggee_.physical = words[1] == "on";
+  else if (words.size() != 1)
+    return "physical [on|off]\n";
   return debuggee_.physical ? "addresses are physical\n" : "addresses are virtual\n";
 }
 

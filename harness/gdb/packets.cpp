@@ -77,8 +77,10 @@ void PacketReader::feed(std::span<const u8> bytes) {
           state_ = State::escape;
           break;
         }
-        if (payload_.size() < kMaximumPacket) payload_ += state_ == State::escape ? static_cast<char>(c ^ kEscapeFlip) : c;
-        else bad_ = true;
+        if (payload_.size() < kMaximumPacket)
+          payload_ += state_ == State::escape ? static_cast<char>(c ^ kEscapeFlip) : c;
+        else
+          bad_ = true;
         state_ = State::payload;
         break;
       case State::checksum_high:
@@ -102,8 +104,10 @@ void PacketReader::feed(std::span<const u8> bytes) {
 void PacketReader::end_packet() {
   if (check_ && expected_ != sum_) bad_ = true;
   if (queue_.size() >= kLongestQueue) return;
-  if (bad_) queue_.push_back({Received::Kind::bad_packet});
-  else queue_.push_back({Received::Kind::packet, std::move(payload_)});
+  if (bad_)
+    queue_.push_back({Received::Kind::bad_packet});
+  else
+    queue_.push_back({Received::Kind::packet, std::move(payload_)});
   payload_.clear();
 }
 

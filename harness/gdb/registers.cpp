@@ -7,7 +7,8 @@ namespace rondo::gdb {
 namespace {
 
 // gdb's order of the general registers, as ours.
-constexpr std::array<unsigned, 16> kOrder64{RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, R8, R9, R10, R11, R12, R13, R14, R15};
+constexpr std::array<unsigned, 16> kOrder64{RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP,
+                                            R8,  R9,  R10, R11, R12, R13, R14, R15};
 constexpr std::array<unsigned, 8> kOrder32{RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI};
 constexpr std::array<const char*, 16> kNames64{"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
                                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -84,9 +85,12 @@ u16 tag_word(const FpuState& fpu) {
     if (fpu.valid >> i & 1) {
       const unsigned exponent = fpu.sign_exponent[i] & 0x7fff;
       const u64 significand = fpu.significand[i];
-      if (exponent == 0 && significand == 0) tag = 1;
-      else if (exponent == 0 || exponent == 0x7fff || !(significand >> 63)) tag = 2;
-      else tag = 0;
+      if (exponent == 0 && significand == 0)
+        tag = 1;
+      else if (exponent == 0 || exponent == 0x7fff || !(significand >> 63))
+        tag = 2;
+      else
+        tag = 0;
     }
     tags = static_cast<u16>(tags | tag << (2 * i));
   }
@@ -95,43 +99,71 @@ u16 tag_word(const FpuState& fpu) {
 
 u64 fpu_control(const FpuState& fpu, unsigned index) {
   switch (index) {
-    case 0: return fpu.control;
-    case 1: return fpu.status;
-    case 2: return tag_word(fpu);
-    case 3: return fpu.instruction_selector;
-    case 4: return fpu.instruction_pointer;
-    case 5: return fpu.data_selector;
-    case 6: return fpu.data_pointer;
-    default: return fpu.opcode;
+    case 0:
+      return fpu.control;
+    case 1:
+      return fpu.status;
+    case 2:
+      return tag_word(fpu);
+    case 3:
+      return fpu.instruction_selector;
+    case 4:
+      return fpu.instruction_pointer;
+    case 5:
+      return fpu.data_selector;
+    case 6:
+      return fpu.data_pointer;
+    default:
+      return fpu.opcode;
   }
 }
 
 void set_fpu_control(FpuState& fpu, unsigned index, u64 value) {
   switch (index) {
-    case 0: fpu.control = static_cast<u16>(value); break;
-    case 1: fpu.status = static_cast<u16>(value); break;
+    case 0:
+      fpu.control = static_cast<u16>(value);
+      break;
+    case 1:
+      fpu.status = static_cast<u16>(value);
+      break;
     case 2:
       fpu.valid = 0;
       for (unsigned i = 0; i < 8; ++i) {
         if ((value >> (2 * i) & 3) != 3) fpu.valid = static_cast<u8>(fpu.valid | 1 << i);
       }
       break;
-    case 3: fpu.instruction_selector = static_cast<u16>(value); break;
-    case 4: fpu.instruction_pointer = value; break;
-    case 5: fpu.data_selector = static_cast<u16>(value); break;
-    case 6: fpu.data_pointer = value; break;
-    default: fpu.opcode = static_cast<u16>(value & 0x7ff); break;
+    case 3:
+      fpu.instruction_selector = static_cast<u16>(value);
+      break;
+    case 4:
+      fpu.instruction_pointer = value;
+      break;
+    case 5:
+      fpu.data_selector = static_cast<u16>(value);
+      break;
+    case 6:
+      fpu.data_pointer = value;
+      break;
+    default:
+      fpu.opcode = static_cast<u16>(value & 0x7ff);
+      break;
   }
 }
 
 u64 control(const CpuState& cpu, unsigned index) {
   switch (index) {
-    case kCr0: return cpu.cr0;
-    case kCr2: return cpu.cr2;
-    case kCr3: return cpu.cr3;
-    case kCr4: return cpu.cr4;
-    case kCr8: return cpu.cr8;
-    default: return cpu.efer;
+    case kCr0:
+      return cpu.cr0;
+    case kCr2:
+      return cpu.cr2;
+    case kCr3:
+      return cpu.cr3;
+    case kCr4:
+      return cpu.cr4;
+    case kCr8:
+      return cpu.cr8;
+    default:
+      return cpu.efer;
   }
 }
 
@@ -221,22 +253,33 @@ std::string Registers::describe() const {
 
 void Registers::put(const CpuState& cpu, const Register& r, u8* out) const {
   switch (r.kind) {
-    case Kind::gpr: return put_number(out, cpu.gpr[r.index], r.bits);
-    case Kind::rip: return put_number(out, cpu.rip, r.bits);
-    case Kind::flags: return put_number(out, cpu.rflags, r.bits);
-    case Kind::selector: return put_number(out, cpu.segment[r.index].selector, r.bits);
+    case Kind::gpr:
+      return put_number(out, cpu.gpr[r.index], r.bits);
+    case Kind::rip:
+      return put_number(out, cpu.rip, r.bits);
+    case Kind::flags:
+      return put_number(out, cpu.rflags, r.bits);
+    case Kind::selector:
+      return put_number(out, cpu.segment[r.index].selector, r.bits);
     case Kind::st: {
       const unsigned i = (top_of(cpu.fpu) + r.index) & 7;
       std::memcpy(out, &cpu.fpu.significand[i], 8);
       std::memcpy(out + 8, &cpu.fpu.sign_exponent[i], 2);
       return;
     }
-    case Kind::fpu_control: return put_number(out, fpu_control(cpu.fpu, r.index), r.bits);
-    case Kind::xmm: std::memcpy(out, cpu.xmm[r.index].lane.data(), 16); return;
-    case Kind::mxcsr: return put_number(out, cpu.mxcsr, r.bits);
-    case Kind::segment_base: return put_number(out, cpu.segment[r.index].base, r.bits);
-    case Kind::kernel_gs_base: return put_number(out, cpu.kernel_gs_base, r.bits);
-    case Kind::control: return put_number(out, control(cpu, r.index), r.bits);
+    case Kind::fpu_control:
+      return put_number(out, fpu_control(cpu.fpu, r.index), r.bits);
+    case Kind::xmm:
+      std::memcpy(out, cpu.xmm[r.index].lane.data(), 16);
+      return;
+    case Kind::mxcsr:
+      return put_number(out, cpu.mxcsr, r.bits);
+    case Kind::segment_base:
+      return put_number(out, cpu.segment[r.index].base, r.bits);
+    case Kind::kernel_gs_base:
+      return put_number(out, cpu.kernel_gs_base, r.bits);
+    case Kind::control:
+      return put_number(out, control(cpu, r.index), r.bits);
   }
 }
 
@@ -251,7 +294,8 @@ bool Registers::set(CpuState& cpu, const Register& r, const u8* bytes) const {
       cpu.rip = value;
       return true;
     case Kind::flags: {
-      constexpr u64 kSettable = flags::kArithmetic | flags::TF | flags::IF | flags::DF | flags::IOPL | flags::NT | flags::RF | flags::AC | flags::ID;
+      constexpr u64 kSettable = flags::kArithmetic | flags::TF | flags::IF | flags::DF | flags::IOPL | flags::NT |
+                                flags::RF | flags::AC | flags::ID;
       cpu.rflags = (cpu.rflags & ~kSettable) | (value & kSettable) | flags::FIXED1;
       return true;
     }
@@ -275,9 +319,12 @@ bool Registers::set(CpuState& cpu, const Register& r, const u8* bytes) const {
     case Kind::kernel_gs_base: {
       const bool canonical = static_cast<u64>(static_cast<i64>(value << 16) >> 16) == value;
       if (!canonical) return false;
-      if (r.kind == Kind::kernel_gs_base) cpu.kernel_gs_base = value;
-      else if (r.index == FS || r.index == GS) cpu.segment[r.index].base = value;
-      else return value == cpu.segment[r.index].base;
+      if (r.kind == Kind::kernel_gs_base)
+        cpu.kernel_gs_base = value;
+      else if (r.index == FS || r.index == GS)
+        cpu.segment[r.index].base = value;
+      else
+        return value == cpu.segment[r.index].base;
       return true;
     }
     case Kind::selector:

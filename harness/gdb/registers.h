@@ -38,7 +38,19 @@ class Registers {
   unsigned fp() const { return architecture_ == Architecture::x86_64 ? 6 : 5; }
 
  private:
-  enum class Kind : u8 { gpr, rip, flags, selector, st, fpu_control, xmm, mxcsr, segment_base, kernel_gs_base, control };
+  enum class Kind : u8 {
+    gpr,
+    rip,
+    flags,
+    selector,
+    st,
+    fpu_control,
+    xmm,
+    mxcsr,
+    segment_base,
+    kernel_gs_base,
+    control
+  };
   struct Register {
     std::string name;
     Kind kind;

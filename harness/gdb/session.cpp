@@ -8,7 +8,10 @@ constexpr u64 kLook = 200'000'000;  // ns between looks at whether the user want
 }  // namespace
 
 Session::Session(Server& server, Debuggee& debuggee, Monitor& monitor, SessionOptions options)
-    : server_(server), debuggee_(debuggee), options_(std::move(options)), stub_(debuggee, monitor, options_.architecture) {
+    : server_(server),
+      debuggee_(debuggee),
+      options_(std::move(options)),
+      stub_(debuggee, monitor, options_.architecture) {
   debuggee_.travel().on_poll([this] {
     if (options_.stopped()) return false;
     if (connection_) return !connection_->interrupted();
@@ -23,7 +26,8 @@ Session::Session(Server& server, Debuggee& debuggee, Monitor& monitor, SessionOp
   stub_.on_text([this](std::string_view text) {
     if (!connection_) return;
     constexpr std::size_t kPart = 4096;
-    for (std::size_t at = 0; at < text.size(); at += kPart) connection_->send(frame("O" + to_hex(text.substr(at, kPart))));
+    for (std::size_t at = 0; at < text.size(); at += kPart)
+      connection_->send(frame("O" + to_hex(text.substr(at, kPart))));
   });
 }
 
@@ -38,7 +42,8 @@ bool Session::serve() {
     connection_ = nullptr;
     if (left == Left::killed) return true;
     if (left == Left::stopped) return false;
-    options_.tell(left == Left::detached ? "gdb has detached" : "gdb has gone without a word: the machine stays where it stands");
+    options_.tell(left == Left::detached ? "gdb has detached"
+                                         : "gdb has gone without a word: the machine stays where it stands");
     if (left == Left::detached && options_.runs_detached) run_detached();
   }
   return false;

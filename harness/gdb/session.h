@@ -12,8 +12,8 @@ struct SessionOptions {
   Architecture architecture = Architecture::x86_64;
   // A detached gdb leaves the machine running (live) or where it stands (a recording).
   bool runs_detached = false;
-  std::function<void()> rewound;           // the machine was put back
-  std::function<bool()> stopped;           // the user wants to leave the program
+  std::function<void()> rewound;                 // the machine was put back
+  std::function<bool()> stopped;                 // the user wants to leave the program
   std::function<void(const std::string&)> tell;  // a line for the user of the program
 };
 

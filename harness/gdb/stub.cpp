@@ -13,7 +13,9 @@ constexpr char kOk[] = "OK", kMalformed[] = "E16", kNoMemory[] = "E0e", kRefused
 // Longer watchpoints report every write; shorter ones only those that change the value, as gdb's `watch` wants it.
 constexpr u64 kComparedBytes = 64;
 
-bool is_our_thread(std::string_view id) { return id == "1" || id == "0" || id == "-1" || id == "p1.1" || id == "p1.-1"; }
+bool is_our_thread(std::string_view id) {
+  return id == "1" || id == "0" || id == "-1" || id == "p1.1" || id == "p1.-1";
+}
 
 }  // namespace
 
@@ -35,18 +37,30 @@ std::string Stub::handle(std::string_view packet) {
   if (packet.empty()) return {};
   const std::string_view rest = packet.substr(1);
   switch (packet[0]) {
-    case '?': return last_stop_;
-    case 'g': return read_registers();
-    case 'G': return write_registers(rest);
-    case 'p': return read_register(rest);
-    case 'P': return write_register(rest);
-    case 'm': return read_memory(rest);
-    case 'M': return write_memory(rest, false);
-    case 'X': return write_memory(rest, true);
-    case 'Z': return point(rest, true);
-    case 'z': return point(rest, false);
-    case 'c': return resume_at(rest, false);
-    case 's': return resume_at(rest, true);
+    case '?':
+      return last_stop_;
+    case 'g':
+      return read_registers();
+    case 'G':
+      return write_registers(rest);
+    case 'p':
+      return read_register(rest);
+    case 'P':
+      return write_register(rest);
+    case 'm':
+      return read_memory(rest);
+    case 'M':
+      return write_memory(rest, false);
+    case 'X':
+      return write_memory(rest, true);
+    case 'Z':
+      return point(rest, true);
+    case 'z':
+      return point(rest, false);
+    case 'c':
+      return resume_at(rest, false);
+    case 's':
+      return resume_at(rest, true);
     case 'C':
     case 'S': {  // with a signal, which a machine does not have
       Fields fields(rest);
@@ -58,18 +72,24 @@ std::string Stub::handle(std::string_view packet) {
       if (rest == "s") return step(Direction::backwards);
       if (rest == "c") return resume(Direction::backwards);
       return {};
-    case 'H': return select_thread(rest);
-    case 'T': return is_our_thread(rest) ? kOk : kRefused;
-    case 'q': return query(rest);
-    case 'Q': return set(rest);
-    case 'v': return v_packet(rest);
+    case 'H':
+      return select_thread(rest);
+    case 'T':
+      return is_our_thread(rest) ? kOk : kRefused;
+    case 'q':
+      return query(rest);
+    case 'Q':
+      return set(rest);
+    case 'v':
+      return v_packet(rest);
     case 'D':
       after_ = After::detached;
       return kOk;
     case 'k':
       after_ = After::killed;
       return {};
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -272,18 +292,20 @@ std::string Stub::step_range(u64 from, u64 to) {
   apply_points();
   say(std::exchange(pending_text_, {}));
   monitor_.leaving();
-  while (true) {
-    const Stop stop = debuggee_.travel().step(Direction::forwards);
+  bool at_breakpoint = false;
+  GuestLinear linear;
+  Stop stop = debuggee_.travel().step_while([&] {
     const u64 pc = *registers_.value(debuggee_.cpu(), registers_.pc());
-    const bool out = pc < from || pc >= to;
-    if (stop.why != Stop::Why::arrived || out) return stop_reply(stop, Direction::forwards);
-    const u64 linear = debuggee_.linear_pc();
-    if ((breakpoints_[0].contains(linear) || breakpoints_[1].contains(linear)) && condition_holds(linear)) {
-      Stop at{.why = Stop::Why::breakpoint};
-      at.hit.breakpoint = GuestLinear{linear};
-      return stop_reply(at, Direction::forwards);
-    }
+    linear = GuestLinear{debuggee_.linear_pc()};
+    const bool planted = breakpoints_[0].contains(linear.value) || breakpoints_[1].contains(linear.value);
+    at_breakpoint = pc >= from && pc < to && planted && condition_holds(linear.value);
+    return pc >= from && pc < to && !at_breakpoint;
+  });
+  if (at_breakpoint) {
+    stop.why = Stop::Why::breakpoint;
+    stop.hit.breakpoint = linear;
   }
+  return stop_reply(stop, Direction::forwards);
 }
 
 std::string Stub::resume_at(std::string_view address, bool stepping) {
@@ -309,9 +331,11 @@ std::string Stub::v_cont(std::string_view actions) {
     if (what.empty()) continue;
     switch (what[0]) {
       case 'c':
-      case 'C': return resume(Direction::forwards);
+      case 'C':
+        return resume(Direction::forwards);
       case 's':
-      case 'S': return step(Direction::forwards);
+      case 'S':
+        return step(Direction::forwards);
       case 'r': {
         Fields range(what.substr(1));
         const auto from = range.number();
@@ -320,7 +344,8 @@ std::string Stub::v_cont(std::string_view actions) {
         if (!to) return kMalformed;
         return step_range(*from, *to);
       }
-      default: return kMalformed;
+      default:
+        return kMalformed;
     }
   }
   return kMalformed;

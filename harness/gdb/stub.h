@@ -1,5 +1,5 @@
-// GDB's remote protocol: what each packet means for the machine (GDB manual, appendix E). One packet in, one reply out; knows
-// nothing of sockets.
+// GDB's remote protocol: what each packet means for the machine (GDB manual, appendix E). One packet in, one reply out;
+// knows nothing of sockets.
 #pragma once
 
 #include <functional>

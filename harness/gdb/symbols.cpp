@@ -66,12 +66,14 @@ Result<Symbols> Symbols::read(std::span<const u8> file, const std::string& name)
     }
   }
   if (out.symbols_.empty()) return not_elf;
-  std::stable_sort(out.symbols_.begin(), out.symbols_.end(), [](const Symbol& a, const Symbol& b) { return a.address < b.address; });
+  std::stable_sort(out.symbols_.begin(), out.symbols_.end(),
+                   [](const Symbol& a, const Symbol& b) { return a.address < b.address; });
   return out;
 }
 
 std::string Symbols::name(u64 address) const {
-  auto after = std::upper_bound(symbols_.begin(), symbols_.end(), address, [](u64 a, const Symbol& s) { return a < s.address; });
+  auto after =
+      std::upper_bound(symbols_.begin(), symbols_.end(), address, [](u64 a, const Symbol& s) { return a < s.address; });
   if (after == symbols_.begin()) return {};
   const Symbol& s = *std::prev(after);
   const u64 offset = address - s.address;

@@ -9,14 +9,13 @@
 namespace rondo::gdb {
 namespace {
 
-constexpr u64 kPollInstructions = 1'000'000;    // between questions whether to go on
-constexpr u64 kRecentEvery = 8'000'000;         // between the snapshots just behind a machine that runs
+constexpr u64 kRecentEvery = 8'000'000;  // between the snapshots just behind a machine that runs
 constexpr std::size_t kRecentKept = 4;
-constexpr u64 kFirstGrid = 4 * kRecentEvery;    // between the ones that stay, at first
-constexpr std::size_t kGridMost = 160;          // then every second one goes
+constexpr u64 kFirstGrid = 4 * kRecentEvery;  // between the ones that stay, at first
+constexpr std::size_t kGridMost = 160;        // then every second one goes
 constexpr std::size_t kLadderKept = 64;
 constexpr u64 kMostPages = (u64{2} << 30) / kPageSize;  // held by snapshots alone
-constexpr u64 kWorthLoading = 20'000'000;       // instructions that take longer than a checkpoint from disk
+constexpr u64 kWorthLoading = 20'000'000;               // instructions that take longer than a checkpoint from disk
 // How far before a place that the user goes to snapshots are laid.
 constexpr std::array<u64, 7> kLadder{4'000'000, 1'000'000, 250'000, 60'000, 15'000, 4'000, 1'000};
 
@@ -27,14 +26,14 @@ class TimeTravel::RunDoor final : public Door {
  public:
   explicit RunDoor(TimeTravel& travel) : travel_(travel) {}
   std::optional<InstrCount> next_visit(InstrCount now) override {
-    const InstrCount poll{(now.value / kPollInstructions + 1) * kPollInstructions};
+    const InstrCount snapshot{(now.value / kRecentEvery + 1) * kRecentEvery};
     const auto input = travel_.input().next_visit(now);
     input_ = input.value_or(kNever_);
-    return std::min(poll, input_);
+    return std::min({snapshot, travel_.pace_.next(now), input_});
   }
   bool visit(std::optional<VirtualNs> idle_until) override {
     const InstrCount count = travel_.machine_.clock().count();
-    if (travel_.poll_ && !travel_.poll_()) {
+    if ((idle_until || travel_.pace_.due(count)) && travel_.poll_ && !travel_.poll_()) {
       travel_.interrupted_ = true;
       return false;
     }
@@ -82,7 +81,9 @@ void TimeTravel::use_points(bool breakpoints, bool watchpoints) {
   breakpoints = breakpoints && !points_.breakpoints.empty();
   watchpoints = watchpoints && !points_.watchpoints.empty();
   const bool any_in = breakpoints_in_ || watchpoints_in_;
-  if (breakpoints == breakpoints_in_ && watchpoints == watchpoints_in_ && !(points_stale_ && (any_in || breakpoints || watchpoints))) return;
+  if (breakpoints == breakpoints_in_ && watchpoints == watchpoints_in_ &&
+      !(points_stale_ && (any_in || breakpoints || watchpoints)))
+    return;
   breakpoints_in_ = breakpoints;
   watchpoints_in_ = watchpoints;
   points_stale_ = false;
@@ -105,31 +106,37 @@ void TimeTravel::settle() {
   machine_.clock().fire_due();
 }
 
+// Where a branch begins, its changes are made.
+bool TimeTravel::cross() {
+  if (current_ + 1 >= branches_.size() || position() < branches_[current_ + 1].begin) return false;
+  restore(current_ + 1, branches_[current_ + 1].snapshots.begin());
+  return true;
+}
+
 // Runs until `to`, a hit, or so many steps. Crosses into branches on the way.
-TimeTravel::Ran TimeTravel::run(std::optional<Position> to, bool with_breakpoints, bool with_watchpoints, std::optional<u64> steps) {
+TimeTravel::Ran TimeTravel::run(std::optional<Position> to, bool with_breakpoints, bool with_watchpoints,
+                                std::optional<u64> steps) {
   use_points(with_breakpoints, with_watchpoints);
   interrupted_ = false;
   while (true) {
+    if (cross()) continue;
     const Position here = position();
-    if (current_ + 1 < branches_.size() && here >= branches_[current_ + 1].begin) {
-      restore(current_ + 1, branches_[current_ + 1].snapshots.begin());
-      use_points(with_breakpoints, with_watchpoints);
-      continue;
-    }
     if (to && here >= *to) return Ran::arrived;
     if (input_ended_ || machine_ended_) return Ran::ended;
     std::optional<Position> limit = to;
-    if (current_ + 1 < branches_.size()) limit = std::min(limit.value_or(Position{InstrCount{~u64{0}}}), branches_[current_ + 1].begin);
+    if (current_ + 1 < branches_.size())
+      limit = std::min(limit.value_or(Position{InstrCount{~u64{0}}}), branches_[current_ + 1].begin);
     RunLimits limits;
     limits.single_step = steps || (limit && limit->count == here.count);
-    if (limits.single_step) limits.steps = 1;
-    else if (limit) limits.instructions = limit->count;
+    if (limits.single_step)
+      limits.steps = 1;
+    else if (limit)
+      limits.instructions = limit->count;
     const RunResult result = machine_.run(limits, door_.get());
     switch (result.reason) {
       case ExitReason::instruction_limit:
-        if (machine_.clock().count() != here.count) settle();
         // A REP in several goes has done its step when it is through.
-        if (steps && position() != here) return Ran::arrived;
+        if (machine_.clock().count() != here.count) settle();
         break;
       case ExitReason::debug:
         if (machine_.engine().debug_stop().kind == DebugStop::Kind::watchpoint) settle();
@@ -137,14 +144,22 @@ TimeTravel::Ran TimeTravel::run(std::optional<Position> to, bool with_breakpoint
       case ExitReason::stopped:
         if (interrupted_) {
           // In the midst of idling there is no Position: back to where it begins.
-          if (machine_.engine().state().activity == Activity::halted) restore_here();
-          else settle();
+          if (machine_.engine().state().activity == Activity::halted)
+            restore_here();
+          else
+            settle();
           return Ran::interrupted;
         }
-        return Ran::ended;
+        input_ended_ = true;
+        break;  // perhaps just where it was to go
       default:
         machine_ended_ = result;
-        return Ran::ended;
+        break;
+    }
+    // Also the step that ends the run is done.
+    if (steps && position() != here) {
+      cross();
+      return Ran::arrived;
     }
   }
 }
@@ -172,7 +187,8 @@ Stop TimeTravel::stop_of(Ran ran) {
       break;
   }
   return {.why = Stop::Why::end,
-          .message = machine_ended_ ? "the guest ended the run: " + std::string(to_string(machine_ended_->reason)) : input().ending()};
+          .message = machine_ended_ ? "the guest ended the run: " + std::string(to_string(machine_ended_->reason))
+                                    : input().ending()};
 }
 
 void TimeTravel::restore_here() {
@@ -189,6 +205,14 @@ void TimeTravel::restore_here() {
 Stop TimeTravel::step(Direction direction) {
   depart();
   return direction == Direction::forwards ? step_forwards() : step_backwards();
+}
+
+Stop TimeTravel::step_while(const std::function<bool()>& on) {
+  depart();
+  while (true) {
+    const Stop stop = step_forwards();
+    if (stop.why != Stop::Why::arrived || !on()) return stop;
+  }
 }
 
 Stop TimeTravel::step_forwards() {
@@ -266,6 +290,14 @@ TimeTravel::Ran TimeTravel::travel(Position target) {
   return run(target, false, false);
 }
 
+// The way that a search has to go at its end is short, and there is nowhere else to stop.
+TimeTravel::Ran TimeTravel::travel_certainly(Position target) {
+  const auto poll = std::exchange(poll_, {});
+  const Ran ran = travel(target);
+  poll_ = poll;
+  return ran;
+}
+
 Stop TimeTravel::step_backwards() {
   const Position here = position();
   if (here <= start()) return {.why = Stop::Why::start};
@@ -294,7 +326,8 @@ Stop TimeTravel::resume_backwards() {
   const Position here = position();
   Position end = here;
   while (end > start()) {
-    const Position earlier = end.deliveries > 0 ? Position{end.count, end.deliveries - 1} : Position{end.count - 1, ~u64{0}};
+    const Position earlier =
+        end.deliveries > 0 ? Position{end.count, end.deliveries - 1} : Position{end.count - 1, ~u64{0}};
     const std::size_t branch = branch_of(earlier);
     const auto from = nearest(branch, earlier);
     const Position begin = from->first;
@@ -311,11 +344,11 @@ Stop TimeTravel::resume_backwards() {
       machine_.engine().pass_breakpoint();
     }
     if (ran == Ran::interrupted) {
-      travel(here);
+      travel_certainly(here);
       return {.why = Stop::Why::interrupted};
     }
     if (last) {
-      const Ran back = travel(last->first);
+      const Ran back = travel_certainly(last->first);
       return back == Ran::arrived ? last->second : stop_of(back);
     }
     end = begin;
@@ -349,7 +382,8 @@ bool TimeTravel::write_physical(GuestPhys address, std::span<const u8> bytes) {
   if (bytes.empty()) return true;
   if (!memory.write(address, bytes)) return false;
   std::vector<u64> pages;
-  for (u64 page = memory.page_index(memory.host(address)); page <= memory.page_index(memory.host(address + (bytes.size() - 1))); ++page) {
+  for (u64 page = memory.page_index(memory.host(address));
+       page <= memory.page_index(memory.host(address + (bytes.size() - 1))); ++page) {
     pages.push_back(page);
   }
   machine_.engine().pages_changed(pages);
@@ -357,8 +391,9 @@ bool TimeTravel::write_physical(GuestPhys address, std::span<const u8> bytes) {
   return true;
 }
 
-// The changes that were made here become the beginning of a branch.
+// The user leaves this place: the changes that were made here become the beginning of a branch.
 void TimeTravel::depart() {
+  pace_.restart(machine_.clock().count());
   if (!written_) return;
   written_ = false;
   const Position here = position();

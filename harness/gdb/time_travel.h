@@ -18,6 +18,7 @@
 
 #include "core/machine.h"
 #include "harness/gdb/input_source.h"
+#include "harness/gdb/poll_pace.h"
 
 namespace rondo::gdb {
 
@@ -25,7 +26,7 @@ enum class Direction : u8 { forwards, backwards };
 
 struct Stop {
   enum class Why : u8 {
-    arrived,      // a step was done, a Position reached
+    arrived,  // a step was done, a Position reached
     breakpoint,
     watchpoint,
     interrupted,  // by the user
@@ -33,7 +34,7 @@ struct Stop {
     end           // the run ended here, or its recording did: `message`
   };
   Why why = Why::arrived;
-  DebugStop hit = {};        // breakpoint, watchpoint
+  DebugStop hit = {};  // breakpoint, watchpoint
   std::string message = {};
 };
 
@@ -49,8 +50,11 @@ class TimeTravel {
   Position position() const;
   Position start() const { return branches_.front().begin; }
 
-  // Asked every few milliseconds while it runs: false interrupts.
-  void on_poll(std::function<bool()> poll) { poll_ = std::move(poll); }
+  // Asked every few milliseconds while it runs, or after every so many instructions: false interrupts.
+  void on_poll(std::function<bool()> poll, std::optional<u64> every = {}) {
+    poll_ = std::move(poll);
+    pace_ = PollPace(every);
+  }
   // Called when the machine was put back: output that follows may have been seen already.
   void on_rewind(std::function<void()> rewound) { rewound_ = std::move(rewound); }
 
@@ -71,11 +75,14 @@ class TimeTravel {
 
   // One instruction (a REP is one) or one delivery. Breakpoints do not count, watchpoints do.
   Stop step(Direction direction);
+  // Forwards, one step at least; `on` is asked after each.
+  Stop step_while(const std::function<bool()>& on);
   // To a point, or as far as it goes. Backwards: to the last hit before here; a watchpoint's is before the access.
   Stop resume(Direction direction);
   // Forwards to a point before `target`, else to it.
   Stop resume_to(Position target);
   Stop go_to(Position target);
+  Stop go_to(InstrCount count) { return go_to(Position{count, 0}); }
   // The first count at or after this time; in the midst of idling, the one before it.
   Stop go_to(VirtualNs time);
 
@@ -107,6 +114,7 @@ class TimeTravel {
   enum class Ran : u8 { arrived, hit, interrupted, ended };
 
   Ran run(std::optional<Position> to, bool with_breakpoints, bool with_watchpoints, std::optional<u64> steps = {});
+  bool cross();
   void settle();
   void restore_here();
   void use_points(bool breakpoints, bool watchpoints);
@@ -118,6 +126,7 @@ class TimeTravel {
   Stop resume_forwards(std::optional<Position> target);
   Stop resume_backwards();
   Ran travel(Position target);
+  Ran travel_certainly(Position target);
 
   void take_snapshot();
   void on_grid(InstrCount count);
@@ -135,6 +144,7 @@ class TimeTravel {
   Position base_;  // of the last restore: the engine counts deliveries from it
   bool written_ = false;
   std::function<bool()> poll_;
+  PollPace pace_;
   std::function<void()> rewound_, branch_begun_;
   DebugPoints points_;
   Accept accept_;
