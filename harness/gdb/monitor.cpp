@@ -157,6 +157,7 @@ std::string Monitor::branch(const Words& words) {
   if (words.size() != 1) return "branch [leave]\n";
   std::string text;
   for (const Position begin : travel.branches()) text += "changed at " + describe(begin) + "\n";
+  if (travel.changed_here()) text += "changed here\n";
   return text.empty() ? "nothing was changed\n" : text;
 }
 

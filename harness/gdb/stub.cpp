@@ -360,6 +360,8 @@ std::string Stub::stop_reply(const Stop& stop, Direction direction) {
   reply += "thread:1;";
   switch (stop.why) {
     case Stop::Why::breakpoint:
+      // gdb would ignore a breakpoint that is not at its idea of the program counter, an offset in a segment here.
+      if (registers_.value(cpu, registers_.pc()) != stop.hit.breakpoint.value) break;
       reply += breakpoints_[0].contains(stop.hit.breakpoint.value) ? "swbreak:;" : "hwbreak:;";
       break;
     case Stop::Why::watchpoint: {

@@ -90,6 +90,8 @@ class TimeTravel {
   void set_cpu(const CpuState& cpu);
   bool write_physical(GuestPhys address, std::span<const u8> bytes);
   bool on_branch() const { return current_ > 0 || written_; }
+  // Something was changed since the machine came here: what is done next begins a branch.
+  bool changed_here() const { return written_; }
   // Where the branches begin, in order.
   std::vector<Position> branches() const;
   // Gives up the innermost branch, and stands where it began. False: there is none.
