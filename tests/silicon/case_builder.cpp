@@ -253,6 +253,13 @@ void CaseBuilder::patch(u64 address, std::span<const u8> bytes) {
   }
 }
 
+// Whether UD0 and UD1 fetch what follows their opcode differs between vendors: it shows where the page after is
+// missing.
+bool CaseBuilder::needs_modrm_of_undefined(const Instruction& instruction, unsigned length) const {
+  const bool undefined = instruction.operation == Operation::UD0 || instruction.operation == Operation::UD1;
+  return undefined && at_ + length > kCodeBase + kCodeBytes;
+}
+
 bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
   Encoded encoded = encode(random_, form, addressing);
   Instruction instruction;
@@ -268,6 +275,7 @@ bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
                        decoder::DecodeStatus::ok;
     if (!known || !excluded(instruction).empty() || instruction.operation == Operation::MOV_CR)
       return false;  // AMD: LOCK MOV CR0 is MOV CR8
+    if (needs_modrm_of_undefined(instruction, encoded.length)) return false;
     emit_bytes(std::span(encoded.bytes).first(encoded.length));
     ++test_.instruction_count;
     return true;
@@ -283,9 +291,7 @@ bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
       is_indirect_branch(instruction.operation) || instruction.operands[0].kind == OperandKind::relative;
   if (branch && std::find(encoded.bytes.begin(), encoded.bytes.begin() + 6, 0x66) != encoded.bytes.begin() + 6)
     return false;
-  // Whether UD0 and UD1 fetch a ModRM byte differs between vendors.
-  const bool undefined = instruction.operation == Operation::UD0 || instruction.operation == Operation::UD1;
-  if (undefined && at_ + encoded.length > kCodeBase + kCodeBytes) return false;
+  if (needs_modrm_of_undefined(instruction, encoded.length)) return false;
   bool memory = false;
   for (unsigned i = 0; i < instruction.operand_count; ++i)
     memory |= instruction.operands[i].kind == OperandKind::memory;

@@ -21,6 +21,7 @@ class CaseBuilder {
 
  private:
   bool emit(const Form& form, const AddressingChoice& addressing);
+  bool needs_modrm_of_undefined(const decoder::Instruction& instruction, unsigned length) const;
   void emit_bytes(std::span<const u8> bytes);
   void finish();
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/cpu/registers.h"
+#include "tests/silicon/layout.h"
 
 namespace rondo::silicon {
 namespace {
@@ -129,7 +130,15 @@ Difference compare_memory(const Outcome& a, const Outcome& b) {
   return {"memory", fmt::format("silicon changed {} words, engine {}", a.change_count, b.change_count)};
 }
 
+bool is_canonical(u64 address) { return address + (u64{1} << 47) < u64{1} << 48; }
+
 }  // namespace
+
+bool offset_not_canonical(const Outcome& silicon, const Outcome& engine) {
+  return silicon.vector == kGP && silicon.error_code == 0 && engine.vector == kPF &&
+         is_canonical(engine.fault_address) &&
+         (!is_canonical(engine.fault_address - kFsBase) || !is_canonical(engine.fault_address - kGsBase));
+}
 
 Difference compare(const Outcome& silicon, const Outcome& engine, const Tolerance& tolerance) {
   if (!engine.ran) return {"engine did not end", "no exception within the step limit"};

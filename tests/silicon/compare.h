@@ -22,4 +22,8 @@ struct Tolerance {
 // `silicon` is what the processor did.
 Difference compare(const Outcome& silicon, const Outcome& engine, const Tolerance& tolerance);
 
+// AMD wants an offset from FS or GS to be canonical too, before the base is added; Intel looks at the linear address
+// alone (SDM 1 3.3.7.1), and so does the model. True: that is what the two outcomes differ in.
+bool offset_not_canonical(const Outcome& silicon, const Outcome& engine);
+
 }  // namespace rondo::silicon
