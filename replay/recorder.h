@@ -21,7 +21,10 @@ class Recorder final : public InputSink, public Door {
   Recorder(Machine& machine, InputSink& board, Door& live, const ConsoleDigest& console, RecordingWriter writer);
 
   // With checkpoints, from now on. They are a help for seeking: an error in writing them does not end the recording.
-  void add_checkpoints(CheckpointWriter writer) { checkpoints_.emplace(std::move(writer)); }
+  void add_checkpoints(CheckpointWriter writer) {
+    checkpoints_.emplace(std::move(writer));
+    checkpoints_->keep_ready(machine_.memory().page_pool());
+  }
 
   void enter(const Input& input) override;
   std::optional<InstrCount> next_visit(InstrCount now) override;
@@ -50,7 +53,7 @@ class Recorder final : public InputSink, public Door {
   u64 hash_interval_;
   std::optional<InstrCount> live_visit_;        // what live_ asked for last
   std::optional<InstrCount> checkpoint_visit_;  // when the next checkpoint is due
-  std::optional<Event> pending_;          // console input, which may grow while the Moment lasts
+  std::optional<Event> pending_;                // console input, which may grow while the Moment lasts
   Status status_ = success();
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "core/base/types.h"
 #include "core/state/hash.h"
@@ -62,6 +63,14 @@ class PageRef {
   ~PageRef() {
     if (page_) release(page_);
   }
+  // Takes over a reference that is counted already, and the inverse.
+  static PageRef adopt(const Page* page) {
+    PageRef ref;
+    ref.page_ = page;
+    return ref;
+  }
+  const Page* give_up() { return std::exchange(page_, nullptr); }
+
   const Page* get() const { return page_; }
   const Page* operator->() const { return page_; }
   const Page& operator*() const { return *page_; }
@@ -82,8 +91,24 @@ class PagePool {
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
 
-  // A copy of `bytes`; `hash`, if it is known already, must be theirs.
-  PageRef make(std::span<const u8, kPageSize> bytes, const std::optional<Hash128>& hash = std::nullopt);
+  // Copies many pages quickly. The Pages may go to other threads when it is gone.
+  class Batch {
+   public:
+    // Up to `pages` pages will be made.
+    Batch(PagePool& pool, u64 pages);
+    ~Batch();
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+    // A copy of `bytes`; `hash`, if it is known already, must be theirs.
+    PageRef make(std::span<const u8, kPageSize> bytes, const std::optional<Hash128>& hash = std::nullopt);
+
+   private:
+    detail::PageStore* store_;
+    Page* free_;
+  };
+  PageRef make(std::span<const u8, kPageSize> bytes, const std::optional<Hash128>& hash = std::nullopt) {
+    return Batch(*this, 1).make(bytes, hash);
+  }
   // Has at least this many free pages at hand, already backed by the host: for a thread with time to spare.
   void reserve(u64 pages);
   u64 free_pages() const;

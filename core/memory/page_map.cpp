@@ -93,10 +93,9 @@ void PageMap::set(u64 index, PageRef page) {
     node->child[slot_of(index, level)] = below;
     node = below;
   }
-  if (page) retain(page.get());
-  node->child[slot_of(index, 0)] = page.get();
   count_ += page ? 1 : 0;
   count_ -= before ? 1 : 0;
+  node->child[slot_of(index, 0)] = page.give_up();
   if (before) release(before);
 }
 

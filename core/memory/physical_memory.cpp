@@ -152,17 +152,21 @@ std::string PhysicalMemory::hash() {
 
 PageMap PhysicalMemory::capture() {
   watch_writes();
-  for_each_marked(kPageUnsaved, [&](u64 i) {
-    marks_[i] &= static_cast<u8>(~kPageUnsaved);
-    const std::span<const u8, kPageSize> bytes(page_host(i), kPageSize);
-    if (is_zero_page(bytes.data())) {
-      saved_.set(i, {});
-    } else if (marks_[i] & kPageUnhashed) {
-      saved_.set(i, pool_->make(bytes));
-    } else {
-      saved_.set(i, pool_->make(bytes, page_hashes()[i]));
+  std::vector<u64> unsaved;
+  for_each_marked(kPageUnsaved, [&](u64 i) { unsaved.push_back(i); });
+  // First all copies, then the map: in turns they would wait for each other.
+  std::vector<PageRef> pages(unsaved.size());
+  {
+    PagePool::Batch copies(*pool_, unsaved.size());
+    for (u64 n = 0; n < unsaved.size(); ++n) {
+      const u64 i = unsaved[n];
+      marks_[i] &= static_cast<u8>(~kPageUnsaved);
+      const std::span<const u8, kPageSize> bytes(page_host(i), kPageSize);
+      if (is_zero_page(bytes.data())) continue;
+      pages[n] = marks_[i] & kPageUnhashed ? copies.make(bytes) : copies.make(bytes, page_hashes()[i]);
     }
-  });
+  }
+  for (u64 n = 0; n < unsaved.size(); ++n) saved_.set(unsaved[n], std::move(pages[n]));
   forget_groups(kPageUnsaved);
   return saved_;
 }

@@ -103,8 +103,8 @@ class PhysicalMemory {
   // Returns the indexes of the pages that have changed: what was derived from them is void. An error (a page outside
   // this memory) changes nothing.
   Result<std::vector<u64>> restore(const PageMap& pages);
-  // Where captured pages live; reserve() there makes the next capture quicker.
-  PagePool& page_pool() { return *pool_; }
+  // Where captured pages live; reserve() there, from any thread, makes the next capture quicker.
+  const std::shared_ptr<PagePool>& page_pool() { return pool_; }
   // How many pages were ever written, or are not zero since the last restore.
   u64 touched_pages() const;
 

@@ -220,7 +220,12 @@ PYBIND11_MODULE(_rondo, module) {
       .def("branch", &PythonSnapshot::branch, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("instructions", [](const PythonSnapshot& s) { return s.state.count.value; })
       .def_property_readonly("virtual_ns", [](const PythonSnapshot& s) { return s.state.time.value; })
-      .def_property_readonly("pages", [](const PythonSnapshot& s) { return s.state.memory.count(); });
+      .def_property_readonly("pages", [](const PythonSnapshot& s) { return s.state.memory.count(); })
+      .def("pages_changed_since", [](const PythonSnapshot& s, const PythonSnapshot& base) {
+        u64 pages = 0;
+        s.state.memory.for_each_difference(base.state.memory, [&](u64, const Page*, const Page*) { ++pages; });
+        return pages;
+      });
 
   py::class_<PythonMachine>(module, "Machine")
       .def(py::init([](const std::string& kernel, const std::string& initrd, const std::string& append, u64 memory,

@@ -15,6 +15,9 @@
 namespace rondo::replay {
 namespace {
 
+// What a guest writes between two checkpoints, more or less.
+constexpr u64 kPagesAtHand = 16'384;
+
 Status make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0777) == 0) return success();
   if (errno != EEXIST) return errno_error(path, "cannot be made");
@@ -36,6 +39,7 @@ struct CheckpointWriter::Impl {
     MachineSnapshot snapshot;
     CheckpointInfo info;
     std::vector<InstrCount> give_up;  // once this one is written
+    std::shared_ptr<PagePool> pool;   // if given, that is all: keep pages of it at hand
   };
 
   Impl(const std::string& folder, const CheckpointSettings& settings)
@@ -45,6 +49,9 @@ struct CheckpointWriter::Impl {
 
   // On the queue's thread.
   void work(Job job) {
+    if (job.pool) pages = job.pool;
+    if (pages) pages->reserve(kPagesAtHand);
+    if (job.pool) return;
     const Status added = chain.add(job.snapshot, job.info);
     const Status thinned = chain.give_up(job.give_up);
     const std::lock_guard lock(mutex);
@@ -61,6 +68,7 @@ struct CheckpointWriter::Impl {
 
   CheckpointSchedule schedule;  // the caller's thread
   CheckpointChain chain;        // the queue's thread
+  std::shared_ptr<PagePool> pages;
 
   mutable std::mutex mutex;  // of what follows
   CheckpointStatistics statistics;
@@ -87,10 +95,16 @@ Result<CheckpointWriter> CheckpointWriter::create(const std::string& recording, 
 
 std::optional<InstrCount> CheckpointWriter::next(InstrCount now) const { return impl_->schedule.next(now); }
 
+void CheckpointWriter::keep_ready(std::shared_ptr<PagePool> pool) {
+  Impl::Job job;
+  job.pool = std::move(pool);
+  impl_->queue.push(std::move(job));
+}
+
 bool CheckpointWriter::add(MachineSnapshot snapshot, const CheckpointInfo& info) {
   const std::vector<InstrCount>& retained = impl_->schedule.retained();
   if (!retained.empty() && info.moment.count <= retained.back()) return false;
-  Impl::Job job{std::move(snapshot), info, impl_->schedule.taken(info.moment.count)};
+  Impl::Job job{std::move(snapshot), info, impl_->schedule.taken(info.moment.count), nullptr};
   if (impl_->queue.push(std::move(job))) {
     const std::lock_guard lock(impl_->mutex);
     ++impl_->statistics.waits;

@@ -37,6 +37,10 @@ class CheckpointWriter {
   CheckpointWriter& operator=(CheckpointWriter&&) noexcept;
   ~CheckpointWriter();  // writes what is queued; errors are lost, so call finish()
 
+  // From now on the writing thread keeps pages of `pool`, the machine's, at hand for the next snapshot: the guest does
+  // not wait for the host to find memory.
+  void keep_ready(std::shared_ptr<PagePool> pool);
+
   // When the next checkpoint is due: a count after `now`; none if all are on demand.
   std::optional<InstrCount> next(InstrCount now) const;
   // Queues a checkpoint, due or on demand, and returns at once unless the queue is full. Counts never decrease; at the

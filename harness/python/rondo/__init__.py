@@ -108,6 +108,10 @@ class Snapshot:
         """Guest memory that holds something, in bytes."""
         return self._snapshot.pages * 4096
 
+    def pages_changed_since(self, base: Snapshot) -> int:
+        """How many pages of 4 KiB this snapshot does not share with `base`: those that were written between the two."""
+        return self._snapshot.pages_changed_since(base._snapshot)
+
 
 class Machine:
     """One guest computer, booted and ready to run."""
