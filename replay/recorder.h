@@ -21,10 +21,7 @@ class Recorder final : public InputSink, public Door {
   Recorder(Machine& machine, InputSink& board, Door& live, const ConsoleDigest& console, RecordingWriter writer);
 
   // With checkpoints, from now on. They are a help for seeking: an error in writing them does not end the recording.
-  void add_checkpoints(CheckpointWriter writer) {
-    checkpoints_.emplace(std::move(writer));
-    checkpoints_->keep_ready(machine_.memory().page_pool());
-  }
+  void add_checkpoints(CheckpointWriter writer) { checkpoints_.emplace(std::move(writer)); }
 
   void enter(const Input& input) override;
   std::optional<InstrCount> next_visit(InstrCount now) override;

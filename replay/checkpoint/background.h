@@ -16,13 +16,13 @@
 
 namespace rondo::replay {
 
-// One thread that works on jobs in their order. At most `limit` jobs wait: push() then blocks, so that a slow disk
-// slows the guest down and never fills the memory.
-template <class Job>
+// One thread that does jobs in their order. At most `limit` jobs wait: push() then blocks, so that a slow disk slows
+// the guest down and never fills the memory.
 class BackgroundQueue {
  public:
-  BackgroundQueue(std::size_t limit, std::function<void(Job)> work)
-      : limit_(limit), work_(std::move(work)), thread_([this] { loop(); }) {}
+  using Job = std::function<void()>;
+
+  explicit BackgroundQueue(std::size_t limit) : limit_(limit), thread_([this] { loop(); }) {}
   // Does what is queued first.
   ~BackgroundQueue() {
     {
@@ -65,7 +65,8 @@ class BackgroundQueue {
       working_ = true;
       lock.unlock();
       changed_.notify_all();
-      work_(std::move(job));
+      job();
+      job = nullptr;  // what it holds goes here too, and not on the guest's thread
       lock.lock();
       working_ = false;
       changed_.notify_all();
@@ -73,7 +74,6 @@ class BackgroundQueue {
   }
 
   const std::size_t limit_;
-  const std::function<void(Job)> work_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;

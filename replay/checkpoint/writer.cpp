@@ -15,9 +15,6 @@
 namespace rondo::replay {
 namespace {
 
-// What a guest writes between two checkpoints, more or less.
-constexpr u64 kPagesAtHand = 16'384;
-
 Status make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0777) == 0) return success();
   if (errno != EEXIST) return errno_error(path, "cannot be made");
@@ -35,28 +32,23 @@ Status make_folder(const std::string& path) {
 }  // namespace
 
 struct CheckpointWriter::Impl {
-  struct Job {
-    MachineSnapshot snapshot;
-    CheckpointInfo info;
-    std::vector<InstrCount> give_up;  // once this one is written
-    std::shared_ptr<PagePool> pool;   // if given, that is all: keep pages of it at hand
-  };
-
   Impl(const std::string& folder, const CheckpointSettings& settings)
       : schedule(settings.interval, settings.keep),
         chain(folder, recording_digest(settings.recording_id)),
-        queue(std::max(settings.queue, 1u), [this](Job job) { work(std::move(job)); }) {}
+        pool(settings.pool),
+        ready_pages(settings.ready_pages),
+        queue(std::max(settings.queue, 1u)) {
+    queue.push([this] { get_pages_ready(); });
+  }
 
-  // On the queue's thread.
-  void work(Job job) {
-    if (job.pool) pages = job.pool;
-    if (pages) pages->reserve(kPagesAtHand);
-    if (job.pool) return;
-    const Status added = chain.add(job.snapshot, job.info);
-    const Status thinned = chain.give_up(job.give_up);
+  // On the queue's thread, like what it calls. `give_up`: once this one is written.
+  void write(const MachineSnapshot& snapshot, const CheckpointInfo& info, const std::vector<InstrCount>& give_up) {
+    get_pages_ready();
+    const Status added = chain.add(snapshot, info);
+    const Status thinned = chain.give_up(give_up);
     const std::lock_guard lock(mutex);
     ++(added ? statistics.written : statistics.failed);
-    statistics.given_up += job.give_up.size();
+    statistics.given_up += give_up.size();
     for (const Status* status : {&added, &thinned}) {
       if (*status) continue;
       if (!first_error) first_error = status->error();
@@ -66,16 +58,21 @@ struct CheckpointWriter::Impl {
     if (added && thinned) in_trouble = false;
   }
 
+  void get_pages_ready() {
+    if (pool) pool->reserve(ready_pages);
+  }
+
   CheckpointSchedule schedule;  // the caller's thread
   CheckpointChain chain;        // the queue's thread
-  std::shared_ptr<PagePool> pages;
+  const std::shared_ptr<PagePool> pool;
+  const u64 ready_pages;
 
   mutable std::mutex mutex;  // of what follows
   CheckpointStatistics statistics;
   std::optional<Error> first_error, untold;
   bool in_trouble = false;  // the last job failed
 
-  BackgroundQueue<Job> queue;  // last: its thread uses the rest
+  BackgroundQueue queue;  // last: its thread uses the rest
 };
 
 CheckpointWriter::CheckpointWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -95,17 +92,12 @@ Result<CheckpointWriter> CheckpointWriter::create(const std::string& recording, 
 
 std::optional<InstrCount> CheckpointWriter::next(InstrCount now) const { return impl_->schedule.next(now); }
 
-void CheckpointWriter::keep_ready(std::shared_ptr<PagePool> pool) {
-  Impl::Job job;
-  job.pool = std::move(pool);
-  impl_->queue.push(std::move(job));
-}
-
 bool CheckpointWriter::add(MachineSnapshot snapshot, const CheckpointInfo& info) {
   const std::vector<InstrCount>& retained = impl_->schedule.retained();
   if (!retained.empty() && info.moment.count <= retained.back()) return false;
-  Impl::Job job{std::move(snapshot), info, impl_->schedule.taken(info.moment.count), nullptr};
-  if (impl_->queue.push(std::move(job))) {
+  auto write = [impl = impl_.get(), snapshot = std::move(snapshot), info,
+                give_up = impl_->schedule.taken(info.moment.count)] { impl->write(snapshot, info, give_up); };
+  if (impl_->queue.push(std::move(write))) {
     const std::lock_guard lock(impl_->mutex);
     ++impl_->statistics.waits;
   }

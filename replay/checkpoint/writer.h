@@ -20,6 +20,10 @@ struct CheckpointSettings {
   u64 interval = kDefaultCheckpointInterval;  // instructions between the first checkpoints; 0: only on demand
   u32 keep = kDefaultCheckpointsKept;         // at most so many files (kFewest ... kMostCheckpointsKept)
   u32 queue = 2;                              // snapshots that may wait to be written; beyond that add() waits
+  // Where snapshots take their pages from, if known, and how many free ones the writing thread keeps at hand there:
+  // those of the host have to be cleared and mapped first, which takes longer than to copy the guest's.
+  std::shared_ptr<PagePool> pool;
+  u64 ready_pages = 10'240;
 };
 
 struct CheckpointStatistics {
@@ -36,10 +40,6 @@ class CheckpointWriter {
   CheckpointWriter(CheckpointWriter&&) noexcept;
   CheckpointWriter& operator=(CheckpointWriter&&) noexcept;
   ~CheckpointWriter();  // writes what is queued; errors are lost, so call finish()
-
-  // From now on the writing thread keeps pages of `pool`, the machine's, at hand for the next snapshot: the guest does
-  // not wait for the host to find memory.
-  void keep_ready(std::shared_ptr<PagePool> pool);
 
   // When the next checkpoint is due: a count after `now`; none if all are on demand.
   std::optional<InstrCount> next(InstrCount now) const;

@@ -10,11 +10,11 @@ namespace {
 TEST(BackgroundQueue, DoesEverythingInOrder) {
   std::vector<int> done;
   {
-    BackgroundQueue<int> queue(2, [&](int job) { done.push_back(job); });
-    for (int i = 0; i < 100; ++i) queue.push(i);
+    BackgroundQueue queue(2);
+    for (int i = 0; i < 100; ++i) queue.push([&done, i] { done.push_back(i); });
     queue.drain();
     EXPECT_EQ(done.size(), 100u);
-    queue.push(100);
+    queue.push([&done] { done.push_back(100); });
   }
   ASSERT_EQ(done.size(), 101u);
   EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
@@ -25,18 +25,17 @@ TEST(BackgroundQueue, ThePusherWaitsWhenTooMuchIsWaiting) {
   std::shared_future<void> opened = gate.get_future().share();
   std::promise<void> started;
   std::atomic<int> done{0};
-  BackgroundQueue<int> queue(2, [&](int job) {
-    if (job == 0) {
-      started.set_value();
-      opened.wait();
-    }
+  BackgroundQueue queue(2);
+  const auto count = [&done] { ++done; };
+  EXPECT_FALSE(queue.push([&] {
+    started.set_value();
+    opened.wait();
     ++done;
-  });
-  EXPECT_FALSE(queue.push(0));
+  }));
   started.get_future().wait();
-  EXPECT_FALSE(queue.push(1));
-  EXPECT_FALSE(queue.push(2));
-  auto third = std::async(std::launch::async, [&] { return queue.push(3); });
+  EXPECT_FALSE(queue.push(count));
+  EXPECT_FALSE(queue.push(count));
+  auto third = std::async(std::launch::async, [&] { return queue.push(count); });
   EXPECT_EQ(third.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
   EXPECT_EQ(done, 0);
   gate.set_value();

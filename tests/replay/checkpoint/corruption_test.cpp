@@ -20,7 +20,8 @@ struct Original {
   Files files;
 
   Original(u64 seed, const std::string& id) {
-    CheckpointSettings settings{id, 1000, 4, 2};
+    CheckpointSettings settings = checkpoint_settings(1000, 4, 2);
+    settings.recording_id = id;
     auto writer = CheckpointWriter::create(folder.path(), settings);
     FakeMachine machine(48, seed);
     for (int i = 0; i < 7; ++i) {

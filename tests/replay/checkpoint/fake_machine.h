@@ -126,7 +126,12 @@ inline std::string difference(const PageMap& a, const PageMap& b) {
 }
 
 inline CheckpointSettings checkpoint_settings(u64 interval, u32 keep, u32 queue) {
-  return {"recording", interval, keep, queue};
+  CheckpointSettings settings;
+  settings.recording_id = "recording";
+  settings.interval = interval;
+  settings.keep = keep;
+  settings.queue = queue;
+  return settings;
 }
 inline StoreOptions store_options_for_tests() {
   StoreOptions options;
