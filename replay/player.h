@@ -36,8 +36,8 @@ struct PlayTarget {
   std::optional<InstrCount> count = {};
   std::optional<VirtualNs> time = {};
   std::optional<u64> event = {};  // before the event of this number happens
-  bool single_step = false;  // the reference drive
-  Door* through = nullptr;   // stands between the machine and the player, whose visits it makes
+  bool single_step = false;       // the reference drive
+  Door* through = nullptr;        // stands between the machine and the player, whose visits it makes
 };
 
 class Player final : public Door {

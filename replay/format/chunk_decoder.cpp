@@ -7,6 +7,7 @@
 #include "replay/format/chunk_limits.h"
 #include "replay/format/moment_codec.h"
 #include "replay/format/recording_generated.h"
+#include "replay/format/verified.h"
 
 namespace rondo::replay {
 namespace {
@@ -74,7 +75,7 @@ struct ChunkDecoder::Impl {
 // The components as they are after this StateHash, in `hash`.
 bool ChunkDecoder::Impl::take_hash(const fb::StateHash& in) {
   const u64 count = in.components() ? in.components()->size() : 0;
-  if (count != (in.hashes() ? in.hashes()->size() : 0)) return false;
+  if (count != (in.hashes() ? in.hashes()->size() : 0) || !is_aligned(in.hashes())) return false;
   if (in.complete()) {
     if (count > kMaxHashedComponents) return false;
     hash.components.clear();

@@ -2,6 +2,7 @@
 
 #include "replay/format/envelope.h"
 #include "replay/format/recording_generated.h"
+#include "replay/format/verified.h"
 
 namespace rondo::replay {
 namespace {
@@ -52,7 +53,7 @@ std::optional<Index> decode_index(std::span<const u8> file, u64 recording) {
   flatbuffers::Verifier verifier(payload.data(), payload.size());
   if (!verifier.VerifyBuffer<fb::Index>(nullptr)) return std::nullopt;
   const fb::Index& in = *flatbuffers::GetRoot<fb::Index>(payload.data());
-  if (in.recording() != recording) return std::nullopt;
+  if (in.recording() != recording || !is_aligned(in.chunks())) return std::nullopt;
   Index index;
   if (in.chunks()) {
     for (const auto* c : *in.chunks()) {

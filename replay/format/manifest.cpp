@@ -4,6 +4,7 @@
 #include "replay/format/envelope.h"
 #include "replay/format/files.h"
 #include "replay/format/recording_generated.h"
+#include "replay/format/verified.h"
 
 namespace rondo::replay {
 namespace {
@@ -91,7 +92,8 @@ Result<Manifest> decode_manifest(std::span<const u8> file, const std::string& pa
   flatbuffers::Verifier verifier(payload.data(), payload.size());
   if (!verifier.VerifyBuffer<fb::Manifest>(nullptr)) return file_error(path, "is damaged: the manifest is malformed");
   const fb::Manifest& in = *flatbuffers::GetRoot<fb::Manifest>(payload.data());
-  if (!fits(in, payload.size())) return file_error(path, "is damaged: the manifest is malformed");
+  if (!fits(in, payload.size()) || !is_aligned(in.cpuid()))
+    return file_error(path, "is damaged: the manifest is malformed");
 
   Manifest out;
   out.format = unwrapped->version;

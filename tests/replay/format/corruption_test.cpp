@@ -8,6 +8,7 @@
 #include "replay/format/blob_store.h"
 #include "replay/format/chunk.h"
 #include "replay/format/index.h"
+#include "replay/format/recording_generated.h"
 #include "tests/replay/format/recordings.h"
 
 namespace rondo::replay::test {
@@ -232,6 +233,36 @@ TEST_F(CorruptionTest, ForgedFilesAreDecodedSafely) {
     while (decoder->next_number() < decoder->end_number()) describe(decoder->next().body);
   }
   EXPECT_GT(decoded, 0u);
+}
+
+// Found by index_fuzzer: the FlatBuffers verifier does not mind.
+TEST(IndexTest, ElementsThatAreNotAlignedAreRefused) {
+  Index index;
+  ChunkHeader chunk;
+  chunk.payload_bytes = chunk.raw_bytes = 10;
+  chunk.events = 3;
+  index.add(chunk);
+  std::vector<u8> file = encode_index(index, 7);
+  std::vector<u8> payload(file.begin() + kEnvelopeBytes, file.end());
+  const u64 length = sizeof(u32) + sizeof(fb::ChunkPosition);
+  const auto* root = flatbuffers::GetRoot<fb::Index>(payload.data());
+  const u64 vector = static_cast<u64>(reinterpret_cast<const u8*>(root->chunks()) - payload.data());
+  const std::vector<u8> copy(payload.begin() + static_cast<std::ptrdiff_t>(vector),
+                             payload.begin() + static_cast<std::ptrdiff_t>(vector + length));
+  const auto* table = reinterpret_cast<const flatbuffers::Table*>(root);
+  const u64 field = static_cast<u64>(table->GetAddressOf(fb::Index::VT_CHUNKS) - payload.data());
+  for (const u64 alignment : {u64{4}, u64{0}}) {  // of the length: the elements come four bytes later
+    std::vector<u8> moved = payload;
+    while (moved.size() % 8 != alignment) moved.push_back(0);
+    const u64 offset = moved.size() - field;
+    moved.insert(moved.end(), copy.begin(), copy.end());
+    for (unsigned i = 0; i < 4; ++i) moved[field + i] = static_cast<u8>(offset >> (8 * i));
+    const auto decoded = decode_index(wrap("RONDOIDX", moved), 7);
+    EXPECT_EQ(decoded.has_value(), alignment == 4);
+    if (decoded) {
+      EXPECT_EQ(*decoded, index);
+    }
+  }
 }
 
 TEST_F(CorruptionTest, BlobsAreRightOrRefused) {
