@@ -35,7 +35,7 @@ std::optional<u64> number(const std::string& text, int base) {
 
 }  // namespace
 
-std::string Monitor::run(const std::string& line, const std::function<void(std::string_view)>&) {
+std::string Monitor::run(const std::string& line) {
   std::istringstream stream(line);
   Words words;
   for (std::string word; stream >> word;) words.push_back(word);

@@ -18,8 +18,8 @@ class Monitor {
   using Resolve = std::function<Result<Position>(const recordings::MomentName& moment)>;
   Monitor(Debuggee& debuggee, Resolve resolve) : debuggee_(debuggee), resolve_(std::move(resolve)) {}
 
-  // Runs a command line. Returns what there is to say at its end; progress goes to `say` (may be empty).
-  std::string run(const std::string& line, const std::function<void(std::string_view)>& say);
+  // Runs a command line. Returns what there is to say at its end.
+  std::string run(const std::string& line);
   // The user leaves the place where the machine stands.
   void leaving();
 

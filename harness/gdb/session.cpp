@@ -3,7 +3,8 @@
 namespace rondo::gdb {
 namespace {
 
-constexpr u64 kLook = 200'000'000;  // ns between looks at whether the user wants to leave
+constexpr u64 kLook = 200'000'000;        // ns between looks at whether the user wants to leave
+constexpr u64 kProgress = 2'000'000'000;  // ns between lines about a search
 
 }  // namespace
 
@@ -14,7 +15,10 @@ Session::Session(Server& server, Debuggee& debuggee, Monitor& monitor, SessionOp
       stub_(debuggee, monitor, options_.architecture) {
   debuggee_.travel().on_poll([this] {
     if (options_.stopped()) return false;
-    if (connection_) return !connection_->interrupted();
+    if (connection_) {
+      show_progress();
+      return !connection_->interrupted();
+    }
     if (!waiting_) waiting_ = server_.accept(0);
     return !waiting_;
   });
@@ -29,6 +33,13 @@ Session::Session(Server& server, Debuggee& debuggee, Monitor& monitor, SessionOp
     for (std::size_t at = 0; at < text.size(); at += kPart)
       connection_->send(frame("O" + to_hex(text.substr(at, kPart))));
   });
+}
+
+void Session::show_progress() {
+  const std::string doing = debuggee_.travel().doing();
+  if (doing.empty() || host::monotonic_now() < progress_due_) return;
+  progress_due_ = host::monotonic_now() + kProgress;
+  connection_->send(frame("O" + to_hex("rondo: " + doing + " (Ctrl-C stops)\n")));
 }
 
 bool Session::serve() {
@@ -70,6 +81,7 @@ Session::Left Session::talk(Connection& connection) {
         break;
     }
     if (!stub_.no_acks()) connection.send("+");
+    progress_due_ = host::monotonic_now() + kProgress;
     const bool acks_before = !stub_.no_acks();
     const std::string reply = stub_.handle(message->payload);
     if (stub_.no_acks() && acks_before) connection.reader().ignore_checksums();

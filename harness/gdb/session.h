@@ -5,6 +5,7 @@
 
 #include "harness/gdb/server.h"
 #include "harness/gdb/stub.h"
+#include "harness/host/clock.h"
 
 namespace rondo::gdb {
 
@@ -27,6 +28,7 @@ class Session {
   enum class Left : u8 { detached, dropped, killed, stopped };
   Left talk(Connection& connection);
   void run_detached();
+  void show_progress();
 
   Server& server_;
   Debuggee& debuggee_;
@@ -35,6 +37,7 @@ class Session {
   Connection* connection_ = nullptr;
   std::unique_ptr<Connection> waiting_;  // came while the machine ran detached
   std::string last_;                     // the last reply, framed
+  host::HostNs progress_due_;            // of what the last packet asked for
 };
 
 }  // namespace rondo::gdb

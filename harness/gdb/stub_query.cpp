@@ -75,7 +75,7 @@ std::string Stub::monitor(std::string_view digits) {
   const auto bytes = from_hex(digits);
   if (!bytes) return kMalformed;
   apply_points();
-  const std::string output = monitor_.run(std::string(bytes->begin(), bytes->end()), text_);
+  const std::string output = monitor_.run(std::string(bytes->begin(), bytes->end()));
   if (!output.empty() && text_) text_(output);
   last_stop_ = stop_reply({}, Direction::forwards);
   return kOk;

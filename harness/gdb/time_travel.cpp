@@ -270,7 +270,16 @@ Stop TimeTravel::go_to(VirtualNs time) {
   return interrupted ? stop_of(Ran::interrupted) : stop_of(ran);
 }
 
+std::string TimeTravel::doing() const {
+  const std::string here = std::to_string(machine_.clock().count().value);
+  if (looking_back_from_)
+    return "looking back from instruction " + std::to_string(looking_back_from_->count.value) + ", now at " + here;
+  if (on_the_way_to_) return "going to instruction " + std::to_string(on_the_way_to_->count.value) + ", now at " + here;
+  return {};
+}
+
 TimeTravel::Ran TimeTravel::travel(Position target) {
+  on_the_way_to_ = target;
   const std::size_t branch = branch_of(target);
   const auto from = nearest(branch, target);
   const Position here = position();
@@ -324,6 +333,7 @@ Stop TimeTravel::step_backwards() {
 
 Stop TimeTravel::resume_backwards() {
   const Position here = position();
+  looking_back_from_ = here;
   Position end = here;
   while (end > start()) {
     const Position earlier =
@@ -394,6 +404,8 @@ bool TimeTravel::write_physical(GuestPhys address, std::span<const u8> bytes) {
 // The user leaves this place: the changes that were made here become the beginning of a branch.
 void TimeTravel::depart() {
   pace_.restart(machine_.clock().count());
+  looking_back_from_.reset();
+  on_the_way_to_.reset();
   if (!written_) return;
   written_ = false;
   const Position here = position();

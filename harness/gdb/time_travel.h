@@ -97,6 +97,9 @@ class TimeTravel {
   // Gives up the innermost branch, and stands where it began. False: there is none.
   bool leave_branch();
 
+  // What takes long, while a poll asks: a search backwards or the way to a place. Empty: the machine just runs.
+  std::string doing() const;
+
   InputSource& input() { return *branches_[current_].input; }
   std::size_t snapshot_count() const;
 
@@ -154,6 +157,7 @@ class TimeTravel {
   bool breakpoints_in_ = false, watchpoints_in_ = false;  // the engine has them
   bool points_stale_ = true;
   bool interrupted_ = false, input_ended_ = false;
+  std::optional<Position> looking_back_from_, on_the_way_to_;
   std::optional<RunResult> machine_ended_;
   // Snapshots that are not on the grid, oldest first; of the current branch.
   std::deque<Position> recent_, ladder_;
