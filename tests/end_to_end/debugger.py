@@ -6,8 +6,6 @@ import shutil
 import socket
 import subprocess
 
-import pytest
-
 QUIET = ["set pagination off", "set confirm off", "set width 0", "set style enabled off", "set debuginfod enabled off"]
 
 
@@ -36,6 +34,8 @@ class Debug:
     def gdb(self, *commands, timeout=300):
         """What gdb says to these commands. It stops at the first that fails."""
         if not shutil.which("gdb"):
+            import pytest
+
             pytest.skip("gdb is not installed")
         lines = [*QUIET, f"target remote {self.address}", *commands]
         if self.symbols:
