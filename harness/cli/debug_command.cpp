@@ -26,9 +26,11 @@ void tell(const std::string& line) { std::fprintf(stderr, "rondo: %s\n", line.c_
 Status check(const DebugOptions& o) {
   const bool live = !o.machine.kernel_path.empty();
   if (live == !o.recording.empty()) return Error{"debug what? Name a recording, or a kernel with --kernel"};
-  if (o.machine.engine != "software") return Error{"--engine '" + o.machine.engine + "': use software, which counts instructions"};
+  if (o.machine.engine != "software")
+    return Error{"--engine '" + o.machine.engine + "': use software, which counts instructions"};
   if (o.machine.cpus != 1) return Error{"--cpus " + std::to_string(o.machine.cpus) + ": only 1 is supported so far"};
-  if (o.architecture != "x86-64" && o.architecture != "i386") return Error{"--registers '" + o.architecture + "': use x86-64 or i386"};
+  if (o.architecture != "x86-64" && o.architecture != "i386")
+    return Error{"--registers '" + o.architecture + "': use x86-64 or i386"};
   return success();
 }
 
@@ -67,22 +69,32 @@ Result<Position> resolve(replay::RecordingReader& reader, gdb::InputSource& inpu
   input.moved(position);
   if (of_event) return Position{moment.count, 0};
   if (name.before_in_ns) return Error{"end-TIME is not known here: use end-N with a number of instructions"};
-  if (name.value > moment.count.value) return Error{"that is before the start: the end is at instruction " + std::to_string(moment.count.value)};
+  if (name.value > moment.count.value)
+    return Error{"that is before the start: the end is at instruction " + std::to_string(moment.count.value)};
   return Position{moment.count - name.value, 0};
 }
 
-gdb::TimeTravel::Keep checkpoints_of(replay::CheckpointStore& store) {
-  return [&store](InstrCount newer_than, InstrCount at_or_before) -> std::optional<gdb::TimeTravel::Kept> {
-    // A damaged one is left out, and the next one tried.
+gdb::TimeTravel::Keep checkpoints_of(replay::CheckpointStore& store, u64 events) {
+  return [&store, events](InstrCount newer_than, InstrCount at_or_before) -> std::optional<gdb::TimeTravel::Kept> {
+    // A damaged one is left out, and the next one tried. A writer that died may have left one from after its last
+    // event.
     while (const replay::StoredCheckpoint* nearest = store.nearest_at_or_before(at_or_before)) {
-      if (nearest->info.moment.count <= newer_than) return std::nullopt;
-      if (Result<replay::LoadedCheckpoint> loaded = store.load(nearest->number)) return {{loaded->snapshot, loaded->info.next_event}};
+      const replay::CheckpointInfo info = nearest->info;
+      if (info.moment.count <= newer_than) return std::nullopt;
+      if (info.next_event > events) {
+        at_or_before = info.moment.count - 1;
+        continue;
+      }
+      if (Result<replay::LoadedCheckpoint> loaded = store.load(nearest->number))
+        return {{loaded->snapshot, loaded->info.next_event}};
     }
     return std::nullopt;
   };
 }
 
-Result<Position> resolve_live(const recordings::MomentName&) { return Error{"a live machine has no end and no numbered events: use a count or a time"}; }
+Result<Position> resolve_live(const recordings::MomentName&) {
+  return Error{"a live machine has no end and no numbered events: use a count or a time"};
+}
 
 }  // namespace
 
@@ -96,8 +108,10 @@ int debug_command(const DebugOptions& options) {
 
   Result<std::unique_ptr<Board>> own_board = std::unique_ptr<Board>{};
   Result<std::unique_ptr<recordings::Playback>> playback = std::unique_ptr<recordings::Playback>{};
-  if (live) own_board = live_board(options.machine, output);
-  else playback = recordings::Playback::open(options.recording, &output);
+  if (live)
+    own_board = live_board(options.machine, output);
+  else
+    playback = recordings::Playback::open(options.recording, &output);
   if (!own_board) return fail(own_board.error().message);
   if (!playback) return fail(playback.error().message);
   Board& board = live ? **own_board : (*playback)->board();
@@ -120,19 +134,21 @@ int debug_command(const DebugOptions& options) {
     input = std::make_unique<gdb::RecordedInput>(board, (*playback)->player(), (*playback)->reader());
   }
   gdb::TimeTravel travel(board.machine(), *input);
-  if (!live) travel.use_kept(checkpoints_of((*playback)->checkpoints()));
+  if (!live) travel.use_kept(checkpoints_of((*playback)->checkpoints(), (*playback)->reader().check().events));
   gdb::Debuggee debuggee(travel, *symbols);
   travel.on_branch_begin([&output] { output.forget(); });
   gdb::Monitor monitor(debuggee, [&](const recordings::MomentName& name) {
     return live ? resolve_live(name) : resolve((*playback)->reader(), *input, name);
   });
-  gdb::Session session(**server, debuggee, monitor,
-                       {.architecture = options.architecture == "i386" ? gdb::Architecture::i386 : gdb::Architecture::x86_64,
-                        .runs_detached = live,
-                        .rewound = [&output] { output.rewound(); },
-                        .stopped = [&] { return left || host::StopSignals::pending() || !console.flush(); },
-                        .tell = tell});
-  if (!(*server)->on_loopback()) tell("the port can be reached from other computers, and whoever connects controls the machine");
+  gdb::Session session(
+      **server, debuggee, monitor,
+      {.architecture = options.architecture == "i386" ? gdb::Architecture::i386 : gdb::Architecture::x86_64,
+       .runs_detached = live,
+       .rewound = [&output] { output.rewound(); },
+       .stopped = [&] { return left || host::StopSignals::pending() || !console.flush(); },
+       .tell = tell});
+  if (!(*server)->on_loopback())
+    tell("the port can be reached from other computers, and whoever connects controls the machine");
   tell("waiting for gdb; in gdb: target remote " + (*server)->address());
   const bool killed = session.serve();
   console.close();

@@ -2,11 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
 
-from debugger import debug, places, register
+from debugger import Packets, debug, places, register
 from guests import multiboot
 from test_small_guests import ENDLESS
 
@@ -284,6 +285,26 @@ def test_monitor_commands(rondo, scenario, failure):
         for wrong in ("seek", "seek x", "seek event:99", "seek end-999999999", "restart 9", "last-write", "last-write nobody", "history up", "events x", "nonsense"):
             said = ask(wrong)
             assert said.count("\n") == 1 and len(said) < 200, said
+
+
+def test_what_is_left_of_a_recording(rondo, failure, tmp_path):
+    """Its writer died: everything up to the last whole chunk is there. Or it is no recording at all."""
+    for part in (0, 20, 60, 95, 99):
+        cut = tmp_path / f"{part}.rec"
+        shutil.copytree(failure.recording, cut)
+        log = (cut / "events.log").read_bytes()
+        (cut / "events.log").write_bytes(log[: len(log) * part // 100])
+        process = subprocess.Popen([str(rondo), "debug", str(cut), "--gdb", "127.0.0.1:0", "--console", "none"], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        line = process.stderr.readline()
+        if "target remote" not in line:
+            assert process.wait(timeout=60) == 2 and line.startswith("rondo: ")
+            continue
+        with Packets(line.split()[-1]) as packets:
+            for command in ("seek end", "seek 99G", "seek start", "events 0", "last-write 0x100000"):
+                assert packets.monitor(command).endswith("\n")
+            assert packets.ask("c").startswith("T05") and packets.ask("bc").startswith("T05") and packets.ask("bs").startswith("T05")
+            packets.send("k")
+        assert process.wait(timeout=60) == 0
 
 
 MODES = """
