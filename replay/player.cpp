@@ -1,6 +1,7 @@
 #include "replay/player.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "replay/moments.h"
 
@@ -18,15 +19,29 @@ const End* own_end(const std::optional<Event>& event) {
 
 }  // namespace
 
-Player::Player(Machine& machine, InputSink& board, RecordingReader& reader, const ConsoleDigest* console)
-    : machine_(machine), board_(board), reader_(reader), console_(console) {}
+Player::Player(Machine& machine, InputSink& board, RecordingReader& reader, ConsoleDigest* console)
+    : machine_(machine),
+      board_(board),
+      reader_(reader),
+      console_(console),
+      whole_output_(console && console->whole().bytes == 0) {
+  if (console_) console_->take_piece();
+}
 
 void Player::moved(u64 event) {
-  reader_.seek_event(event);
+  whole_output_ = false;
+  output_known_ = event == 0;
+  if (console_) console_->take_piece();
+  if (event > 0) {
+    reader_.seek_event(event - 1);
+    const Event* before = reader_.next();
+    output_known_ = before && std::holds_alternative<StateHash>(before->body) && before->moment == moment_of(machine_);
+  } else {
+    reader_.seek_event(0);
+  }
   head_.reset();
   after_.reset();
   waiting_ = stopped_ = false;
-  console_ = nullptr;
   last_equal_ = machine_.clock().count();
   divergence_.reset();
   error_.reset();
@@ -157,8 +172,9 @@ bool Player::apply(const Event& event) {
 void Player::check_hash(const StateHash& expected, const Moment& moment) {
   const StateHash found = state_hash_of(machine_);
   ++hashes_checked_;
-  if (found == expected) {
-    last_equal_ = moment.count;
+  if (found.same_state(expected)) {
+    check_output(expected);
+    if (!failed()) last_equal_ = moment.count;
     return;
   }
   std::vector<std::string> different;
@@ -172,6 +188,16 @@ void Player::check_hash(const StateHash& expected, const Moment& moment) {
   diverge("the state differs in " + (names.empty() ? "its components" : names), std::move(different));
 }
 
+void Player::check_output(const StateHash& expected) {
+  if (!console_) return;
+  const ConsoleOutput found = console_->take_piece();
+  const bool known = std::exchange(output_known_, true);
+  if (!known || !expected.console || *expected.console == found) return;
+  diverge("the console output since the state hash before differs: " + std::to_string(expected.console->bytes) +
+              " bytes recorded, " + std::to_string(found.bytes) + " replayed",
+          {"console output"});
+}
+
 void Player::check_end(const End& end) {
   const Moment here = moment_of(machine_);
   if (end.instructions != here.count || end.virtual_ns != here.time) {
@@ -179,9 +205,9 @@ void Player::check_end(const End& end) {
             std::to_string(end.virtual_ns.value) + " ns");
   } else if (state_hash_of(machine_).total != end.state_hash) {
     diverge("the final state differs");
-  } else if (console_ && (console_->bytes() != end.console_bytes || console_->hash() != end.console_hash)) {
+  } else if (whole_output_ && console_->whole() != ConsoleOutput{end.console_bytes, end.console_hash}) {
     diverge("the console output differs: " + std::to_string(end.console_bytes) + " bytes recorded, " +
-                std::to_string(console_->bytes()) + " replayed",
+                std::to_string(console_->whole().bytes) + " replayed",
             {"console output"});
   } else {
     end_ = end;

@@ -42,14 +42,15 @@ struct PlayTarget {
 
 class Player final : public Door {
  public:
-  // All outlive the player. `console` may be null; otherwise it has seen all output since the start and is compared at
-  // the end.
-  Player(Machine& machine, InputSink& board, RecordingReader& reader, const ConsoleDigest* console);
+  // All outlive the player; the machine is at its start. `console` may be null; otherwise it sees all output, and is
+  // compared at every state hash. If it has seen nothing else before, it is compared as a whole at the end too.
+  Player(Machine& machine, InputSink& board, RecordingReader& reader, ConsoleDigest* console);
 
   // Runs from where the machine stands; may be called again after `target` and after `cut_off` (more may have been
   // written).
   PlayEnd play(const PlayTarget& target = {});
-  // The machine was put elsewhere: `event` is the number of the next event. Output before it is unknown.
+  // The machine was put elsewhere: `event` is the number of the next event. Unless that follows a state hash of this
+  // Moment, as at a checkpoint, output is compared from the next state hash on.
   void moved(u64 event);
 
   // Called now and then with the machine at a Moment; false: stop there (`target`).
@@ -70,6 +71,7 @@ class Player final : public Door {
   bool let_in_events();
   bool apply(const Event& event);
   void check_hash(const StateHash& expected, const Moment& moment);
+  void check_output(const StateHash& expected);
   void check_end(const End& end);
   void diverge(std::string what, std::vector<std::string> components = {});
   bool failed() const { return divergence_ || error_; }
@@ -78,7 +80,9 @@ class Player final : public Door {
   Machine& machine_;
   InputSink& board_;
   RecordingReader& reader_;
-  const ConsoleDigest* console_;
+  ConsoleDigest* console_;
+  bool whole_output_;           // console_ has seen all output since the start, and only that
+  bool output_known_ = true;    // ... or all since the last state hash
   std::optional<Event> head_;   // the next event
   std::optional<Event> after_;  // the one after it
   bool waiting_ = false;        // for the time of the head, whose count is reached

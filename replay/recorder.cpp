@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "replay/format/chunk_limits.h"
 #include "replay/moments.h"
 
 namespace rondo::replay {
 
-Recorder::Recorder(Machine& machine, InputSink& board, Door& live, const ConsoleDigest& console, RecordingWriter writer)
+Recorder::Recorder(Machine& machine, InputSink& board, Door& live, ConsoleDigest& console, RecordingWriter writer)
     : machine_(machine),
       board_(board),
       live_(live),
@@ -55,6 +56,7 @@ bool Recorder::visit(std::optional<VirtualNs> idle_until) {
   append_pending();
   const InstrCount now = machine_.clock().count();
   if (!idle_until) {
+    remark_checkpoint_error();
     const bool checkpoint = checkpoint_visit_ && now >= *checkpoint_visit_;
     if (checkpoint || (hash_interval_ != 0 && now.value % hash_interval_ == 0)) note_state(checkpoint);
   }
@@ -68,14 +70,19 @@ bool Recorder::visit(std::optional<VirtualNs> idle_until) {
 void Recorder::note_state(bool checkpoint) {
   const Moment moment = moment_of(machine_);
   StateHash hash = state_hash_of(machine_);
-  append(moment, hash);
+  StateHash noted = hash;
+  noted.console = console_.take_piece();
+  append(moment, std::move(noted));
   if (!checkpoint || !status_) return;
   checkpoints_->add(machine_.snapshot(),
                     {.moment = moment, .next_event = writer_.events(), .state_hash = std::move(hash)});
 }
 
-std::optional<Error> Recorder::take_checkpoint_error() {
-  return checkpoints_ ? checkpoints_->take_error() : std::nullopt;
+void Recorder::remark_checkpoint_error() {
+  std::optional<Error> error = checkpoints_ ? checkpoints_->take_error() : std::nullopt;
+  if (!error) return;
+  append(moment_of(machine_), Remark{error->message.substr(0, kMaxRemarkBytes)});
+  if (!checkpoint_error_) checkpoint_error_ = std::move(error);
 }
 
 void Recorder::tick(u64 host_ns) {
@@ -85,19 +92,22 @@ void Recorder::tick(u64 host_ns) {
 }
 
 Status Recorder::finish(const std::string& reason, std::optional<u32> debug_exit_code) {
-  if (checkpoints_) static_cast<void>(checkpoints_->finish());  // its error is told by take_checkpoint_error()
+  if (checkpoints_) static_cast<void>(checkpoints_->finish());  // its errors: remark_checkpoint_error()
   append_pending();
+  remark_checkpoint_error();
   const Moment moment = moment_of(machine_);
-  const StateHash hash = state_hash_of(machine_);
+  StateHash hash = state_hash_of(machine_);
+  hash.console = console_.take_piece();
   append(moment, hash);
   if (!status_) return status_;
+  const ConsoleOutput console = console_.whole();
   status_ = writer_.finish(moment, End{.reason = reason,
                                        .debug_exit_code = debug_exit_code,
                                        .instructions = moment.count,
                                        .virtual_ns = moment.time,
                                        .state_hash = hash.total,
-                                       .console_bytes = console_.bytes(),
-                                       .console_hash = console_.hash()});
+                                       .console_bytes = console.bytes,
+                                       .console_hash = console.hash});
   return status_;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "core/door.h"
 #include "core/machine.h"
@@ -18,9 +19,10 @@ class Recorder final : public InputSink, public Door {
  public:
   // `board` takes the input, `live` lets it in (through this recorder: its sink must be this). All outlive the
   // recorder.
-  Recorder(Machine& machine, InputSink& board, Door& live, const ConsoleDigest& console, RecordingWriter writer);
+  Recorder(Machine& machine, InputSink& board, Door& live, ConsoleDigest& console, RecordingWriter writer);
 
-  // With checkpoints, from now on. They are a help for seeking: an error in writing them does not end the recording.
+  // With checkpoints, from now on. They are a help for seeking: an error in writing them does not end the recording,
+  // but is remarked in it.
   void add_checkpoints(CheckpointWriter writer) { checkpoints_.emplace(std::move(writer)); }
 
   void enter(const Input& input) override;
@@ -33,24 +35,26 @@ class Recorder final : public InputSink, public Door {
   Status finish(const std::string& reason, std::optional<u32> debug_exit_code);
   // The first failure: visit() has ended the run, and the recording is good up to its last chunk.
   const Status& status() const { return status_; }
-  // What went wrong with checkpoints and was not told yet.
-  std::optional<Error> take_checkpoint_error();
+  // What went wrong with checkpoints and the user was not told yet.
+  std::optional<Error> take_checkpoint_error() { return std::exchange(checkpoint_error_, std::nullopt); }
 
  private:
   void append(const Moment& moment, EventBody body);
   void append_pending();
   void note_state(bool checkpoint);
+  void remark_checkpoint_error();
 
   Machine& machine_;
   InputSink& board_;
   Door& live_;
-  const ConsoleDigest& console_;
+  ConsoleDigest& console_;
   RecordingWriter writer_;
   std::optional<CheckpointWriter> checkpoints_;
   u64 hash_interval_;
   std::optional<InstrCount> live_visit_;        // what live_ asked for last
   std::optional<InstrCount> checkpoint_visit_;  // when the next checkpoint is due
   std::optional<Event> pending_;                // console input, which may grow while the Moment lasts
+  std::optional<Error> checkpoint_error_;       // remarked in the recording, and not told yet
   Status status_ = success();
 };
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/cli/exit_status.h"
+#include "replay/checkpoint/store.h"
 #include "replay/format/blob_store.h"
 #include "replay/format/index.h"
 #include "replay/format/summary.h"
@@ -33,6 +34,7 @@ struct Info {
   RecordingSummary summary;
   std::vector<std::string> image_problems;  // one for each image, empty: it is there and good
   std::vector<File> checkpoints;
+  std::vector<std::string> checkpoint_problems;  // of those that are left out by a seek
   u64 total_bytes = 0;
 
   bool images_good() const {
@@ -94,6 +96,11 @@ Result<Info> look_at_directory(const std::string& path) {
     info.image_problems.push_back(good ? "" : good.error().message);
   }
   info.checkpoints = files_in(path + "/checkpoints");
+  const auto store = CheckpointStore::open(path, store_options(info.manifest));
+  if (store)
+    info.checkpoint_problems = store->problems();
+  else
+    info.checkpoint_problems.push_back(store.error().message);
   info.total_bytes =
       bytes_of(files_in(path)) + bytes_of(files_in(path + "/" + kBlobFolder)) + bytes_of(info.checkpoints);
   return info;
@@ -186,6 +193,10 @@ std::string to_text(const Info& info) {
   line("state hashes", hashes);
   line("checkpoints", fmt::format("{}; {} files, {}", interval_text(m.settings.checkpoint_interval, "not at intervals"),
                                   info.checkpoints.size(), size_text(bytes_of(info.checkpoints))));
+  for (const std::string& problem : info.checkpoint_problems) line("attention", problem + ": seeks do without it");
+  for (const Event& remark : s.remarks) {
+    line("remark", fmt::format("{} (at {})", std::get<Remark>(remark.body).text, moment_text(remark.moment)));
+  }
   if (s.last_event)
     line("last event", fmt::format("{} at {}", s.last_event->number, moment_text(s.last_event->moment)));
   if (s.end) {
@@ -262,6 +273,10 @@ nlohmann::json to_json(const Info& info) {
   for (const Event& event : s.checkpoints) {
     taken.push_back({{"number", std::get<CheckpointTaken>(event.body).number}, {"moment", to_json(event.moment)}});
   }
+  nlohmann::json remarks = nlohmann::json::array();
+  for (const Event& event : s.remarks) {
+    remarks.push_back({{"text", std::get<Remark>(event.body).text}, {"moment", to_json(event.moment)}});
+  }
   nlohmann::json out = {{"path", info.path},
                         {"packed", info.packed},
                         {"state", info.state()},
@@ -283,6 +298,8 @@ nlohmann::json to_json(const Info& info) {
                         {"valid_log_bytes", s.validity.valid_bytes},
                         {"checkpoint_files", checkpoints},
                         {"checkpoints_taken", taken},
+                        {"checkpoint_problems", info.checkpoint_problems},
+                        {"remarks", remarks},
                         {"total_bytes", info.total_bytes}};
   if (s.last_event) {
     out["last_event"] = {{"number", s.last_event->number},

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <utility>
 
 #include "harness/cli/console.h"
 #include "harness/cli/crash_context.h"
@@ -41,7 +42,7 @@ class RunSession {
     if (options.max_wall_ns) wall_deadline_ = start_ + *options.max_wall_ns;
   }
 
-  Status record(replay::RecordingWriter writer, const replay::ConsoleDigest& digest) {
+  Status record(replay::RecordingWriter writer, replay::ConsoleDigest& digest) {
     replay::CheckpointSettings settings;
     settings.interval = options_.recording.checkpoint_interval;
     settings.recording_id = writer.manifest().recording_id;
@@ -77,6 +78,14 @@ class RunSession {
     return wall_limit_reached_ ? "wall_limit" : std::string(to_string(result.reason));
   }
   bool wall_limit_reached() const { return wall_limit_reached_; }
+  // Once: the disk that has no room for one checkpoint has none for the next.
+  void tell_checkpoint_error() {
+    const auto error = recorder_->take_checkpoint_error();
+    if (!error || std::exchange(checkpoint_error_told_, true)) return;
+    const char* end = console_.interactive() ? "\r\n" : "\n";
+    std::fprintf(stderr, "rondo: %s: the recording goes on, seeking in it will take longer%s", error->message.c_str(),
+                 end);
+  }
   Report report(const RunResult& result) const {
     Report report =
         make_report(board_.machine(), result, first_count_, static_cast<double>(host::monotonic_now() - start_) / 1e9);
@@ -91,7 +100,10 @@ class RunSession {
   bool exchange(std::optional<VirtualNs> idle_until) {
     if (host::StopSignals::pending()) return false;
     const host::HostNs now = host::monotonic_now();
-    if (recorder_) recorder_->tick(now.value);
+    if (recorder_) {
+      recorder_->tick(now.value);
+      tell_checkpoint_error();
+    }
     if (wall_deadline_ && now >= *wall_deadline_) {
       wall_limit_reached_ = true;
       return false;
@@ -112,6 +124,7 @@ class RunSession {
   InstrCount first_count_;
   std::optional<host::HostNs> wall_deadline_;
   bool wall_limit_reached_ = false;
+  bool checkpoint_error_told_ = false;
 };
 
 // The recording's directory, its images and its manifest; the events that were sampled before the start come first.
@@ -272,8 +285,7 @@ int run_command(const RunOptions& given) {
     if (result->reason == ExitReason::debug_exit) code = result->debug_exit_code;
     if (Status finished = recorder->finish(session.exit_name(*result), code); !finished)
       return fail(finished.error().message, kOther);
-    if (const auto error = recorder->take_checkpoint_error())
-      std::fprintf(stderr, "rondo: %s; the recording itself is complete\n", error->message.c_str());
+    session.tell_checkpoint_error();
   }
 
   const Report report = session.report(*result);

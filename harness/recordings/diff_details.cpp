@@ -78,7 +78,8 @@ std::vector<replay::Event> last_events(const std::string& recording, u64 end, u6
   while (const replay::Event* event = reader->next()) {
     if (event->number >= end) break;
     if (std::holds_alternative<replay::StateHash>(event->body) ||
-        std::holds_alternative<replay::CheckpointTaken>(event->body))
+        std::holds_alternative<replay::CheckpointTaken>(event->body) ||
+        std::holds_alternative<replay::Remark>(event->body))
       continue;
     if (events.size() == most) events.erase(events.begin());
     events.push_back(*event);

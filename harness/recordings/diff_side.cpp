@@ -105,7 +105,8 @@ Result<bool> DiffSide::go_past_hashes(InstrCount count) {
     playback_->reader().seek_event(number);
     const replay::Event* event = playback_->reader().next();
     const bool note = event && (std::holds_alternative<replay::StateHash>(event->body) ||
-                                std::holds_alternative<replay::CheckpointTaken>(event->body));
+                                std::holds_alternative<replay::CheckpointTaken>(event->body) ||
+                                std::holds_alternative<replay::Remark>(event->body));
     if (!note) return false;
     player().moved(number + 1);
     place_.end = PlayEnd::target;

@@ -41,8 +41,7 @@ Status Playback::build() {
   Result<std::unique_ptr<Board>> board = Board::create(*config);
   if (!board) return Error{"recording '" + reader_.directory() + "': " + board.error().message};
   board_ = std::move(*board);
-  const replay::ConsoleDigest* whole_console = player_ ? nullptr : &digest_;  // of the first way from the start only
-  player_ = std::make_unique<replay::Player>(board_->machine(), *board_, reader_, whole_console);
+  player_ = std::make_unique<replay::Player>(board_->machine(), *board_, reader_, &digest_);
   reader_.seek_event(0);
   return success();
 }
@@ -71,12 +70,11 @@ Result<PlayTarget> Playback::resolve(const MomentName& name) {
   }
   if (name.value == 0) return target;
   if (events == 0) return Error{who + "it has no events, so nothing is known of its end"};
-  const u64 position = player_->next_event();
+  const u64 position = reader_.position();
   reader_.seek_event(events - 1);
   const replay::Event* last = reader_.next();
   const replay::Moment end = last ? last->moment : replay::Moment{};
   reader_.seek_event(position);
-  player_->moved(position);
   const u64 reach = name.before_in_ns ? end.time.value : end.count.value;
   if (name.value > reach)
     return Error{who + "that Moment is before its start: the end is at " + std::to_string(end.count.value) +
@@ -92,7 +90,8 @@ const replay::StoredCheckpoint* Playback::nearest_checkpoint(const PlayTarget& t
   const replay::StoredCheckpoint* nearest = nullptr;
   for (const replay::StoredCheckpoint& checkpoint : checkpoints_.checkpoints()) {
     // The events up to it must be there, or nothing is known of what comes after it.
-    if (is_before(checkpoint.info, target) && checkpoint.info.next_event <= reader_.validity().events) nearest = &checkpoint;
+    if (is_before(checkpoint.info, target) && checkpoint.info.next_event <= reader_.validity().events)
+      nearest = &checkpoint;
   }
   return nearest;
 }

@@ -33,6 +33,9 @@ std::string exceeded_limit(const EventBody& body) {
   if (const auto* end = std::get_if<End>(&body); end && end->reason.size() > kMaxReasonBytes) {
     return "reason of " + std::to_string(end->reason.size()) + " bytes";
   }
+  if (const auto* remark = std::get_if<Remark>(&body); remark && remark->text.size() > kMaxRemarkBytes) {
+    return "remark of " + std::to_string(remark->text.size()) + " bytes";
+  }
   if (const auto* hash = std::get_if<StateHash>(&body)) {
     if (hash->components.size() > kMaxHashedComponents) {
       return "state hash with " + std::to_string(hash->components.size()) + " components";
@@ -109,6 +112,7 @@ struct ChunkBuilder::Impl {
     return fb::CreateEnd(builder, reason, b.debug_exit_code.has_value(), b.debug_exit_code.value_or(0),
                          b.instructions.value, b.virtual_ns.value, &state, b.console_bytes, &console);
   }
+  flatbuffers::Offset<fb::Remark> build(const Remark& b) { return fb::CreateRemarkDirect(builder, b.text.c_str()); }
   // Only what changed since the previous one, if the components are the same: an idle device costs nothing.
   flatbuffers::Offset<fb::StateHash> build(const StateHash& b) {
     const auto same_name = [](const ComponentHash& x, const ComponentHash& y) { return x.name == y.name; };
@@ -126,7 +130,9 @@ struct ChunkBuilder::Impl {
     const auto number_vector = builder.CreateVector(numbers);
     const auto hash_vector = builder.CreateVectorOfStructs(hashes);
     const fb::Hash total = to_fb(b.total);
-    return fb::CreateStateHash(builder, &total, complete, number_vector, hash_vector);
+    const ConsoleOutput output = b.console.value_or(ConsoleOutput{});
+    const fb::ConsoleOutput console(output.bytes, to_fb(output.hash));
+    return fb::CreateStateHash(builder, &total, complete, number_vector, hash_vector, b.console ? &console : nullptr);
   }
 };
 

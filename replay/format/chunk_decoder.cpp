@@ -96,6 +96,8 @@ bool ChunkDecoder::Impl::take_hash(const fb::StateHash& in) {
     hash.components[place].hash = from_fb(in.hashes()->Get(i));
   }
   hash.total = from_fb(in.total());
+  hash.console.reset();
+  if (const auto* console = in.console()) hash.console = ConsoleOutput{console->bytes(), from_fb(&console->hash())};
   any_hash = true;
   return true;
 }
@@ -142,6 +144,10 @@ std::optional<EventBody> ChunkDecoder::Impl::body(const fb::Record& in) {
       end.console_hash = from_fb(b.console_hash());
       return end;
     }
+    case fb::Body::Remark: {
+      const auto* text = in.body_as_Remark()->text();
+      return Remark{text ? text->str() : std::string()};
+    }
     case fb::Body::NONE:
       break;
   }
@@ -183,6 +189,10 @@ bool ChunkDecoder::Impl::check(const ChunkHeader& header) {
     if (const auto* b = in.body_as_End(); b && b->reason()) {
       if (b->reason()->size() > kMaxReasonBytes) return false;
       bytes += b->reason()->size();
+    }
+    if (const auto* b = in.body_as_Remark(); b && b->text()) {
+      if (b->text()->size() > kMaxRemarkBytes) return false;
+      bytes += b->text()->size();
     }
     if (bytes > raw.size()) return false;
   }

@@ -5,8 +5,9 @@
 
 namespace rondo::replay {
 
-inline constexpr u64 kMaxReasonBytes = 4096;       // of an End
-inline constexpr u64 kMaxNameBytes = 256;          // of a component
+inline constexpr u64 kMaxReasonBytes = 4096;  // of an End
+inline constexpr u64 kMaxNameBytes = 256;     // of a component
+inline constexpr u64 kMaxRemarkBytes = 4096;
 inline constexpr u64 kMaxHashedComponents = 1024;  // of a StateHash
 
 }  // namespace rondo::replay

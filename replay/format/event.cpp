@@ -10,11 +10,10 @@ struct Overloaded : F... {
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
 
-std::string printable(const std::vector<u8>& bytes) {
-  constexpr u64 kShown = 40;
+std::string printable(const std::vector<u8>& bytes, u64 shown = 40) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text = "\"";
-  for (u64 i = 0; i < bytes.size() && i < kShown; ++i) {
+  for (u64 i = 0; i < bytes.size() && i < shown; ++i) {
     const u8 c = bytes[i];
     if (c == '\n')
       text += "\\n";
@@ -27,7 +26,7 @@ std::string printable(const std::vector<u8>& bytes) {
     else
       text += {'\\', 'x', kDigits[c >> 4], kDigits[c & 15]};
   }
-  return text + (bytes.size() > kShown ? "\"..." : "\"");
+  return text + (bytes.size() > shown ? "\"..." : "\"");
 }
 
 std::string bytes_of(const std::vector<u8>& bytes) {
@@ -37,20 +36,21 @@ std::string bytes_of(const std::vector<u8>& bytes) {
 }  // namespace
 
 std::string kind_name(const EventBody& body) {
-  return std::visit(Overloaded{[](const ConsoleInput&) -> std::string { return "console-input"; },
-                               [](const ConsoleBreak&) -> std::string { return "console-break"; },
-                               [](const IdleWake&) -> std::string { return "idle-wake"; },
-                               [](const PowerButton&) -> std::string { return "power-button"; },
-                               [](const ResetButton&) -> std::string { return "reset-button"; },
-                               [](const HostTime&) -> std::string { return "host-time"; },
-                               [](const SeedMaterial&) -> std::string { return "seed-material"; },
-                               [](const SampledTime&) -> std::string { return "sampled-time"; },
-                               [](const AsynchronousInterrupt&) -> std::string { return "asynchronous-interrupt"; },
-                               [](const StateHash&) -> std::string { return "state-hash"; },
-                               [](const CheckpointTaken&) -> std::string { return "checkpoint-taken"; },
-                               [](const End&) -> std::string { return "end"; },
-                               [](const Unknown& b) -> std::string { return "unknown-" + std::to_string(b.kind); }},
-                    body);
+  return std::visit(
+      Overloaded{[](const ConsoleInput&) -> std::string { return "console-input"; },
+                 [](const ConsoleBreak&) -> std::string { return "console-break"; },
+                 [](const IdleWake&) -> std::string { return "idle-wake"; },
+                 [](const PowerButton&) -> std::string { return "power-button"; },
+                 [](const ResetButton&) -> std::string { return "reset-button"; },
+                 [](const HostTime&) -> std::string { return "host-time"; },
+                 [](const SeedMaterial&) -> std::string { return "seed-material"; },
+                 [](const SampledTime&) -> std::string { return "sampled-time"; },
+                 [](const AsynchronousInterrupt&) -> std::string { return "asynchronous-interrupt"; },
+                 [](const StateHash&) -> std::string { return "state-hash"; },
+                 [](const CheckpointTaken&) -> std::string { return "checkpoint-taken"; },
+                 [](const End&) -> std::string { return "end"; }, [](const Remark&) -> std::string { return "remark"; },
+                 [](const Unknown& b) -> std::string { return "unknown-" + std::to_string(b.kind); }},
+      body);
 }
 
 std::string describe(const EventBody& body) {
@@ -74,6 +74,7 @@ std::string describe(const EventBody& body) {
             return b.reason + " after " + std::to_string(b.instructions.value) + " instructions, " +
                    std::to_string(b.virtual_ns.value) + " ns";
           },
+          [](const Remark& b) { return printable(std::vector<u8>(b.text.begin(), b.text.end()), b.text.size()); },
           [](const Unknown&) { return std::string("of a newer version of the format"); }},
       body);
   return details.empty() ? kind_name(body) : kind_name(body) + ": " + details;

@@ -85,10 +85,20 @@ struct ComponentHash {
   Hash128 hash;
   bool operator==(const ComponentHash&) const = default;
 };
+// What the guest wrote to the first serial port in some stretch of a run.
+struct ConsoleOutput {
+  u64 bytes = 0;
+  Hash128 hash;
+  bool operator==(const ConsoleOutput&) const = default;
+};
 struct StateHash {
   std::vector<ComponentHash> components;  // in the machine's order
   Hash128 total;
+  // Since the previous StateHash of the recording, or since the start: a replay that began at one of them is held to
+  // every byte too. None in a recording of format 1.0.
+  std::optional<ConsoleOutput> console = {};
   bool operator==(const StateHash&) const = default;
+  bool same_state(const StateHash& other) const { return total == other.total && components == other.components; }
 };
 struct CheckpointTaken {
   u64 number = 0;  // checkpoints/<number>.ckpt
@@ -106,6 +116,12 @@ struct End {
   bool operator==(const End&) const = default;
 };
 
+// What the recorder has to say to people: "checkpoints/... could not be written: ...".
+struct Remark {
+  std::string text;
+  bool operator==(const Remark&) const = default;
+};
+
 // An event of a kind that a newer minor version of the format introduced: there, but without meaning here. A replay
 // must refuse it (see refuse_unknown()).
 struct Unknown {
@@ -114,7 +130,7 @@ struct Unknown {
 };
 
 using EventBody = std::variant<ConsoleInput, ConsoleBreak, IdleWake, PowerButton, ResetButton, HostTime, SeedMaterial,
-                               SampledTime, AsynchronousInterrupt, StateHash, CheckpointTaken, End, Unknown>;
+                               SampledTime, AsynchronousInterrupt, StateHash, CheckpointTaken, End, Remark, Unknown>;
 
 struct Event {
   u64 number = 0;  // from 0, without gaps

@@ -17,7 +17,7 @@ struct FormatVersion {
   auto operator<=>(const FormatVersion&) const = default;
 };
 // A newer minor version is readable, another major version is refused.
-inline constexpr FormatVersion kFormatVersion{1, 0};
+inline constexpr FormatVersion kFormatVersion{1, 1};
 std::string to_string(FormatVersion version);
 
 // A file that went into the machine. Its bytes are in the blob store.

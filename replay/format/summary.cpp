@@ -12,6 +12,7 @@ RecordingSummary summarize(RecordingReader& reader) {
     if (std::holds_alternative<Unknown>(event->body)) ++summary.unknown_events;
     if (std::holds_alternative<StateHash>(event->body)) summary.last_state_hash = *event;
     if (std::holds_alternative<CheckpointTaken>(event->body)) summary.checkpoints.push_back(*event);
+    if (std::holds_alternative<Remark>(event->body)) summary.remarks.push_back(*event);
     if (const auto* end = std::get_if<End>(&event->body)) summary.end = *end;
     summary.last_event = *event;
   }

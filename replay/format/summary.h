@@ -18,6 +18,7 @@ struct RecordingSummary {
   std::optional<Event> last_event;
   std::optional<Event> last_state_hash;
   std::vector<Event> checkpoints;  // each CheckpointTaken
+  std::vector<Event> remarks;
   std::optional<End> end;
 };
 

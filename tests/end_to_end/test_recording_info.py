@@ -61,6 +61,7 @@ def test_a_good_one(rondo, recording, info, tmp_path):
         assert sum(kinds.values()) == machine["events"] == int(value(text, "events"))
         assert kinds["end"] == 1 and kinds["state-hash"] == 10 and kinds["console-input"] >= 1
         assert [file["file"] for file in machine["checkpoint_files"]] == [f"{count:020}.ckpt" for count in range(100_000, 500_000, 100_000)]
+        assert machine["checkpoint_problems"] == machine["remarks"] == []
         assert machine["hash_interval"] == 50_000 and machine["checkpoint_interval"] == 100_000
 
 
@@ -101,6 +102,18 @@ def test_a_damaged_log(recording, info):
     assert (status, errors) == (7, "")
     assert machine["state"] == "damaged" and machine["explanation"] in value(text, "state")
     assert machine["machine"]["memory_bytes"] == 4 << 20  # what can be read is told
+
+
+def test_a_damaged_checkpoint(recording, info):
+    """Nothing depends on it: the recording is complete all the same."""
+    second = sorted((recording / "checkpoints").iterdir())[1]
+    second.write_bytes(second.read_bytes()[:-5])
+    status, text, machine, errors = info(recording)
+    assert (status, errors, machine["state"]) == (0, "", "complete")
+    assert len(machine["checkpoint_problems"]) == 3  # those that build on it too
+    assert second.name in machine["checkpoint_problems"][0]
+    for problem in machine["checkpoint_problems"]:
+        assert f"attention    {problem}" in text
 
 
 @pytest.mark.parametrize("what", ["damaged", "missing"])

@@ -158,3 +158,35 @@ def test_following_a_recording_while_it_is_written(rondo, tmp_path):
     assert follower.returncode == 3, follower.stderr
     assert followed["exit"] == recorded["exit"] == "wall_limit"
     assert followed["state_hash"] == recorded["state_hash"] and followed["instructions"] == recorded["instructions"]
+
+
+def test_checkpoints_that_cannot_be_written(rondo, tmp_path):
+    """Is said once, while the run goes on; the recording is complete, and tells."""
+    directory = tmp_path / "rec"
+    recorder = subprocess.Popen(
+        [str(rondo), "run", "--kernel", str(multiboot(tmp_path, ENDLESS)), "--memory", "4M", "--console", "none", "--record", str(directory), "--hash-interval", "5M", "--checkpoint-interval", "5M"],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    try:
+        while not list(directory.glob("checkpoints/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        (directory / "checkpoints").rename(tmp_path / "elsewhere")
+        line = recorder.stderr.readline().decode()
+        assert line.startswith("rondo: ") and "checkpoints/" in line and "No such file" in line and "the recording goes on" in line
+        while len(list(directory.glob("*"))) < 3 or (directory / "events.log").stat().st_size < 1000:  # it does
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        recorder.terminate()
+        rest = recorder.stderr.read()
+        recorder.wait()
+    assert recorder.returncode == 1 and rest == b""
+    text, machine = [subprocess.run([str(rondo), "info", str(directory), *extra], capture_output=True, timeout=60) for extra in ([], ["--json"])]
+    assert text.returncode == machine.returncode == 0
+    remarks = json.loads(machine.stdout)["remarks"]
+    assert len(remarks) == 1 and remarks[0]["text"] in line
+    assert f"remark       {remarks[0]['text']} (at count {remarks[0]['moment']['count']}, " in text.stdout.decode()
+    done, report = replay(rondo, directory, tmp_path)
+    assert done.returncode == 1 and report["exit"] == "stopped" and report["replay"]["complete"], done.stderr

@@ -185,7 +185,7 @@ TEST_F(PackTest, AnotherMajorVersionIsRefused) {
   spit(file_, bytes);
   const auto unpacked = unpack_recording(file_, target_);
   ASSERT_FALSE(unpacked);
-  EXPECT_NE(unpacked.error().message.find("7.0"), std::string::npos) << unpacked.error().message;
+  EXPECT_NE(unpacked.error().message.find(to_string(FormatVersion{7, kFormatVersion.minor})), std::string::npos) << unpacked.error().message;
   EXPECT_EQ(leftovers(), (std::vector<std::string>{"packed"}));
 }
 

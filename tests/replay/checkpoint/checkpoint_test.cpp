@@ -316,7 +316,8 @@ TEST_F(Checkpoints, AnotherMajorVersionIsRefused) {
   CheckpointStore in = store();
   EXPECT_THAT(in.checkpoints(), IsEmpty());
   ASSERT_THAT(in.problems(), SizeIs(1));
-  EXPECT_THAT(in.problems()[0], HasSubstr("has format version 2.0, and this program reads version 1.x"));
+  EXPECT_THAT(in.problems()[0], HasSubstr("has format version " + to_string(FormatVersion{2, kFormatVersion.minor}) +
+                                           ", and this program reads version 1.x"));
 }
 
 }  // namespace

@@ -103,8 +103,12 @@ inline std::vector<Event> sample_events() {
   }
   kvm.fingerprint = Fingerprint{{~u64{0}, 1}, {2, u64{1} << 63}};
   add(kvm, AsynchronousInterrupt{0xec});
-  add(at(2000, 3, 1, 1), StateHash{{{"vcpu0", {9, 9}}, {"clock", {3, 4}}, {"memory", {5, 7}}}, {70, 80}});
-  add(at(2000, 3, 1, 1), StateHash{{{"vcpu0", {9, 9}}, {"clock", {3, 4}}, {"memory", {5, 7}}}, {70, 80}});
+  const std::vector<ComponentHash> components = {{"vcpu0", {9, 9}}, {"clock", {3, 4}}, {"memory", {5, 7}}};
+  add(at(2000, 3, 1, 1), StateHash{components, {70, 80}, ConsoleOutput{0, {1, 2}}});
+  add(at(2000, 3, 1, 1), StateHash{components, {70, 80}});
+  add(at(2000, 3, 1, 1), StateHash{components, {70, 80}, ConsoleOutput{~u64{0}, {~u64{0}, 2}}});
+  add(at(2500, 3, 1, 1), Remark{"no room\n"});
+  add(at(2500, 3, 1, 1), Remark{});
   add(at(3000, 3), StateHash{{{"disk", {9, 9}}, {"vcpu0", {3, 4}}}, {71, 81}});
   add(at(3000, 3), StateHash{{{"disk", {9, 9}}, {"vcpu0", {3, 5}}}, {72, 82}});
   add(at(3000, 3), StateHash{{}, {73, 83}});
