@@ -46,8 +46,10 @@ class RunSession {
     replay::CheckpointSettings settings;
     settings.interval = options_.recording.checkpoint_interval;
     settings.recording_id = writer.manifest().recording_id;
-    settings.pool = board_.machine().memory().page_pool();
-    settings.ready_pages = std::min(settings.ready_pages, board_.machine().memory().page_count());
+    PhysicalMemory& memory = board_.machine().memory();
+    settings.pool = memory.page_pool();
+    settings.loaded_pages = memory.touched_pages();
+    settings.ready_pages = std::min(settings.ready_pages, memory.page_count() - settings.loaded_pages);
     recorder_.emplace(board_.machine(), board_, live_, digest, std::move(writer));
     if (settings.interval == 0) return success();
     Result<replay::CheckpointWriter> checkpoints = replay::CheckpointWriter::create(options_.record_path, settings);

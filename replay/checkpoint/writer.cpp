@@ -38,12 +38,12 @@ struct CheckpointWriter::Impl {
         pool(settings.pool),
         ready_pages(settings.ready_pages),
         queue(std::max(settings.queue, 1u)) {
-    queue.push([this] { get_pages_ready(); });
+    queue.push([this, loaded = settings.loaded_pages] { get_pages_ready(loaded); });
   }
 
   // On the queue's thread, like what it calls. `give_up`: once this one is written.
   void write(const MachineSnapshot& snapshot, const CheckpointInfo& info, const std::vector<InstrCount>& give_up) {
-    get_pages_ready();
+    get_pages_ready(0);
     const Status added = chain.add(snapshot, info);
     const Status thinned = chain.give_up(give_up);
     const std::lock_guard lock(mutex);
@@ -58,8 +58,8 @@ struct CheckpointWriter::Impl {
     if (added && thinned) in_trouble = false;
   }
 
-  void get_pages_ready() {
-    if (pool) pool->reserve(ready_pages);
+  void get_pages_ready(u64 more) {
+    if (pool) pool->reserve(ready_pages + more);
   }
 
   CheckpointSchedule schedule;  // the caller's thread

@@ -23,7 +23,8 @@ struct CheckpointSettings {
   // Where snapshots take their pages from, if known, and how many free ones the writing thread keeps at hand there:
   // those of the host have to be cleared and mapped first, which takes longer than to copy the guest's.
   std::shared_ptr<PagePool> pool;
-  u64 ready_pages = 10'240;
+  u64 ready_pages = 10'240;  // about what a guest writes in an interval
+  u64 loaded_pages = 0;      // what memory holds before the run: the first snapshot takes them as well
 };
 
 struct CheckpointStatistics {
