@@ -150,7 +150,7 @@ def test_recording_needs_a_new_directory(command, tmp_path):
 
 
 def test_a_boot_with_typing(rondo, command, kernel, initramfs, tmp_path, slow):
-    """A person types at a shell, at other times in every run: every recording replays to the same end, also after a journey."""
+    """A person types at a shell, at other times in every run: every recording replays to the same end, also from an unpacked copy."""
     text = b"echo $((6*7)) is it\r" + b"cat /proc/interrupts | grep -c timer\r" + b"date; uptime\r" + b"poweroff -f\r"
     for n in range(50 if slow else 2):
         directory, report = tmp_path / f"rec{n}", tmp_path / f"recorded{n}.json"
@@ -160,6 +160,11 @@ def test_a_boot_with_typing(rondo, command, kernel, initramfs, tmp_path, slow):
             text, seed=n, pause=0.2)  # fmt: skip
         assert status == 0 and b"42 is it" in shown
         recorded = json.loads(report.read_text())
+        if n % 2:
+            assert command("pack", directory, tmp_path / "packed", report=False)[0] == 0
+            shutil.rmtree(directory)
+            directory = tmp_path / f"unpacked{n}"
+            assert command("unpack", tmp_path / "packed", directory, report=False)[0] == 0
         status, console, errors, replayed = command("replay", directory)
         assert status == 0, errors
         assert same_end(recorded, replayed)
