@@ -27,23 +27,6 @@ std::string at(const replay::Moment& m) {
   return "instruction " + std::to_string(m.count.value) + ", " + std::to_string(m.time.value) + " ns";
 }
 
-// Why the replay is over, for the report.
-std::string exit_name(PlayEnd end, const replay::Player& player) {
-  switch (end) {
-    case PlayEnd::target:
-      return "target";
-    case PlayEnd::complete:
-      return player.end()->reason;
-    case PlayEnd::cut_off:
-      return "recording_cut_off";
-    case PlayEnd::diverged:
-      return "divergence";
-    case PlayEnd::refused:
-      break;
-  }
-  return "refused";
-}
-
 int status_of(PlayEnd end, const replay::Player& player) {
   switch (end) {
     case PlayEnd::target:
@@ -157,7 +140,7 @@ int replay_command(const ReplayOptions& options) {
 
   Report report =
       make_report(playback.machine(), RunResult{}, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
-  report.exit = user_stopped ? "stopped" : exit_name(*end, player);
+  report.exit = user_stopped ? "stopped" : recordings::exit_name(*end, player);
   if (player.end()) report.debug_exit_code = player.end()->debug_exit_code.value_or(0);
   report.image = playback.board().image_kind();
   report.seed = playback.reader().manifest().machine.seed;

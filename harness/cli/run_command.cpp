@@ -12,7 +12,7 @@
 #include "harness/cli/progress.h"
 #include "harness/host/entropy.h"
 #include "harness/host/file.h"
-#include "harness/recordings/describe.h"
+#include "harness/recordings/start.h"
 #include "harness/report.h"
 #include "harness/trace.h"
 #include "replay/moments.h"
@@ -43,18 +43,14 @@ class RunSession {
   }
 
   Status record(replay::RecordingWriter writer, replay::ConsoleDigest& digest) {
-    replay::CheckpointSettings settings;
-    settings.interval = options_.recording.checkpoint_interval;
-    settings.recording_id = writer.manifest().recording_id;
-    PhysicalMemory& memory = board_.machine().memory();
-    settings.pool = memory.page_pool();
-    settings.loaded_pages = memory.touched_pages();
-    settings.ready_pages = std::min(settings.ready_pages, memory.page_count() - settings.loaded_pages);
+    std::optional<replay::CheckpointWriter> checkpoints;
+    if (options_.recording.checkpoint_interval != 0) {
+      Result<replay::CheckpointWriter> started = recordings::start_checkpoints(writer, board_);
+      if (!started) return started.error();
+      checkpoints.emplace(std::move(*started));
+    }
     recorder_.emplace(board_.machine(), board_, live_, digest, std::move(writer));
-    if (settings.interval == 0) return success();
-    Result<replay::CheckpointWriter> checkpoints = replay::CheckpointWriter::create(options_.record_path, settings);
-    if (!checkpoints) return checkpoints.error();
-    recorder_->add_checkpoints(std::move(*checkpoints));
+    if (checkpoints) recorder_->add_checkpoints(std::move(*checkpoints));
     return success();
   }
   void plant(recordings::Plants& plants) { plants_ = &plants; }
@@ -131,13 +127,10 @@ class RunSession {
 
 // The recording's directory, its images and its manifest; the events that were sampled before the start come first.
 Result<replay::RecordingWriter> start_recording(const RunOptions& options, const BoardConfig& config, Board& board) {
-  std::vector<replay::NewImage> images;
-  images.push_back({"kernel", config.kernel.name, config.kernel.bytes});
-  if (config.initrd.given()) images.push_back({"initrd", config.initrd.name, config.initrd.bytes});
-  replay::Manifest manifest = recordings::describe(board, config, options.recording, RONDO_VERSION);
-  for (const recordings::Plant& plant : options.plants) manifest.marks.push_back(plant_mark(plant));
+  std::vector<std::string> marks;
+  for (const recordings::Plant& plant : options.plants) marks.push_back(plant_mark(plant));
   Result<replay::RecordingWriter> writer =
-      replay::RecordingWriter::create(options.record_path, std::move(manifest), images);
+      recordings::start_recording(options.record_path, board, config, options.recording, std::move(marks));
   if (!writer) return writer;
   const replay::Moment start = replay::moment_of(board.machine());
   if (options.rtc_from_host) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -12,51 +13,13 @@
 #include "harness/board.h"
 #include "harness/branches.h"
 #include "harness/host/clock.h"
+#include "harness/python/common.h"
+#include "harness/recordings/start.h"
 #include "harness/report.h"
+#include "replay/recorder.h"
 
-namespace py = pybind11;
-
-namespace rondo {
+namespace rondo::python {
 namespace {
-
-struct PythonError {
-  std::string message;
-};
-
-template <class T>
-T unwrap(Result<T> result) {
-  if (!result) throw PythonError{result.error().message};
-  return std::move(*result);
-}
-
-void unwrap(const Status& status) {
-  if (!status) throw PythonError{status.error().message};
-}
-
-// What the guest wrote. Python threads may read it while the machine runs.
-class CollectingSink final : public CharacterSink {
- public:
-  void put(u8 byte) override {
-    const std::lock_guard lock(mutex_);
-    bytes_.push_back(static_cast<char>(byte));
-  }
-  std::string bytes() const {
-    const std::lock_guard lock(mutex_);
-    return bytes_;
-  }
-  std::size_t size() const {
-    const std::lock_guard lock(mutex_);
-    return bytes_.size();
-  }
-  bool contains(const std::string& text, std::size_t from) const {
-    const std::lock_guard lock(mutex_);
-    return bytes_.find(text, from) != std::string::npos;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::string bytes_;
-};
 
 class PythonMachine;
 
@@ -65,29 +28,46 @@ struct PythonSnapshot {
   MachineSnapshot state;
   std::shared_ptr<BranchPool> pool;
   std::string image;
+  u64 seed = 0;
 
   std::unique_ptr<PythonMachine> branch() const;
 };
 
 class PythonMachine {
  public:
-  explicit PythonMachine(BoardConfig config) : pool_(std::make_shared<BranchPool>(config)) {
-    config.console = &sink_;
+  // `record`: a new directory, if the machine is to be recorded.
+  PythonMachine(BoardConfig config, const std::optional<std::string>& record, const replay::RecordingSettings& settings)
+      : pool_(std::make_shared<BranchPool>(config)), seed_(config.seed) {
+    config.console = record ? static_cast<CharacterSink*>(&digest_) : &sink_;
     own_ = unwrap(Board::create(config));
     board_ = own_.get();
     image_ = board_->image_kind();
+    if (!record) return;
+    replay::RecordingWriter writer = unwrap(recordings::start_recording(*record, *board_, config, settings, {}));
+    std::optional<replay::CheckpointWriter> checkpoints;
+    if (settings.checkpoint_interval != 0) checkpoints.emplace(unwrap(recordings::start_checkpoints(writer, *board_)));
+    recorder_.emplace(board_->machine(), *board_, live_, digest_, std::move(writer));
+    if (checkpoints) recorder_->add_checkpoints(std::move(*checkpoints));
   }
   explicit PythonMachine(const PythonSnapshot& snapshot)
-      : pool_(snapshot.pool), image_(snapshot.image), branch_(unwrap(pool_->branch(snapshot.state, &sink_))) {
+      : pool_(snapshot.pool),
+        image_(snapshot.image),
+        seed_(snapshot.seed),
+        branch_(unwrap(pool_->branch(snapshot.state, &sink_))) {
     board_ = &branch_->board();
   }
-  PythonSnapshot snapshot() { return {stopped().snapshot(), pool_, image_}; }
-  // Gives a branch's board back; nothing but the console can be asked any more.
+  PythonSnapshot snapshot() { return {stopped().snapshot(), pool_, image_, seed_}; }
+  // Ends the recording and gives the board back; nothing but the console can be asked any more.
   void close() {
+    if (!board_) return;
     stopped();
+    Status finished = success();
+    if (recorder_) finished = recorder_->finish(last_exit_, last_exit_code_);
+    recorder_.reset();
     board_ = nullptr;
     branch_.reset();
     own_.reset();
+    unwrap(finished);
   }
 
   // Called without the GIL.
@@ -121,6 +101,7 @@ class PythonMachine {
   }
   void restore(const std::string& saved) {
     stopped();
+    if (recorder_) throw PythonError{"the machine is recorded: a recording cannot go to another state"};
     unwrap(board_->restore({reinterpret_cast<const u8*>(saved.data()), saved.size()}));
   }
 
@@ -133,7 +114,8 @@ class PythonMachine {
   void feed_input() {
     const std::lock_guard lock(typed_mutex_);
     while (!typed_.empty() && board_->console_listens()) {
-      board_->enter({.kind = InputKind::console, .bytes = {static_cast<u8>(typed_.front())}});
+      InputSink& sink = recorder_ ? static_cast<InputSink&>(*recorder_) : *board_;
+      sink.enter({.kind = InputKind::console, .bytes = {static_cast<u8>(typed_.front())}});
       typed_.pop_front();
     }
   }
@@ -148,7 +130,8 @@ class PythonMachine {
     const InstrCount first = machine.clock().count();
     const std::size_t search_from = sink_.size();
     std::string ended_by;
-    PollingDoor door(kPollEvery, [&](std::optional<VirtualNs>) {
+    poll_ = [&] {
+      if (recorder_) recorder_->tick(host::monotonic_now().value);
       feed_input();
       if (until && sink_.contains(*until, search_from)) {
         ended_by = "console_match";
@@ -161,48 +144,49 @@ class PythonMachine {
       const py::gil_scoped_acquire gil;  // Ctrl-C, and whatever else Python's signal handlers raise
       raised_ = PyErr_CheckSignals() != 0;
       return !raised_;
-    });
+    };
+    Door& door = recorder_ ? static_cast<Door&>(*recorder_) : live_;
     const RunResult result = machine.run(limits, &door);
+    if (recorder_) unwrap(recorder_->status());
     Report report = make_report(machine, result, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
     if (!ended_by.empty()) report.exit = ended_by;
     report.image = image_;
+    report.seed = seed_;
+    last_exit_ = report.exit;
+    last_exit_code_.reset();
+    if (result.reason == ExitReason::debug_exit) last_exit_code_ = result.debug_exit_code;
     return report;
   }
 
   CollectingSink sink_;
+  replay::ConsoleDigest digest_{&sink_};  // in front of it, if the machine is recorded
+  std::function<bool()> poll_;            // of the run that goes on
+  PollingDoor live_{kPollEvery, [this](std::optional<VirtualNs>) { return poll_(); }};
+  std::string last_exit_ = "stopped";
+  std::optional<u32> last_exit_code_;
   std::mutex typed_mutex_;
   std::deque<char> typed_;
   std::shared_ptr<BranchPool> pool_;
   std::string image_;
+  u64 seed_;
   std::unique_ptr<Board> own_;  // one of the two, until it is closed
   std::optional<Branch> branch_;
   Board* board_ = nullptr;
+  std::optional<replay::Recorder> recorder_;
   std::atomic<bool> running_ = false;
   bool raised_ = false;
 };
 
 std::unique_ptr<PythonMachine> PythonSnapshot::branch() const { return std::make_unique<PythonMachine>(*this); }
 
-py::dict to_dict(const Report& r) {
-  py::dict components;
-  for (const auto& [name, hash] : r.components) components[py::str(name)] = hash;
-  py::list unsupported;
-  for (const UnsupportedInstruction& u : r.unsupported) {
-    unsupported.append(py::dict(py::arg("bytes") = u.bytes, py::arg("rip") = u.rip, py::arg("times") = u.times));
-  }
-  using namespace py::literals;
-  return py::dict("exit"_a = r.exit, "debug_exit_code"_a = r.debug_exit_code, "instructions"_a = r.instructions,
-                  "virtual_ns"_a = r.virtual_ns, "state_hash"_a = r.state_hash, "components"_a = components,
-                  "wall_s"_a = r.wall_s, "mips"_a = r.mips, "peak_memory_bytes"_a = r.peak_memory_bytes,
-                  "touched_bytes"_a = r.touched_bytes, "engine"_a = r.engine, "image"_a = r.image,
-                  "memory_bytes"_a = r.memory_bytes, "seed"_a = r.seed, "unsupported"_a = unsupported);
-}
-
 }  // namespace
-}  // namespace rondo
+}  // namespace rondo::python
+
+namespace py = pybind11;
 
 PYBIND11_MODULE(_rondo, module) {
   using namespace rondo;
+  using namespace rondo::python;
   using namespace py::literals;
   module.attr("DEFAULT_COMMAND_LINE") = kDefaultCommandLine;
   module.attr("DEFAULT_RTC_START") = kDefaultRtcStart;
@@ -216,6 +200,7 @@ PYBIND11_MODULE(_rondo, module) {
     }
   });
 
+  add_replay(module);
   py::class_<PythonSnapshot>(module, "Snapshot")
       .def("branch", &PythonSnapshot::branch, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("instructions", [](const PythonSnapshot& s) { return s.state.count.value; })
@@ -229,7 +214,8 @@ PYBIND11_MODULE(_rondo, module) {
 
   py::class_<PythonMachine>(module, "Machine")
       .def(py::init([](const std::string& kernel, const std::string& initrd, const std::string& append, u64 memory,
-                       u64 seed, i64 rtc_start) {
+                       u64 seed, i64 rtc_start, const std::optional<std::string>& record, u64 hash_interval,
+                       u64 checkpoint_interval) {
              BoardConfig config;
              config.kernel = unwrap(Image::read(kernel, "kernel", memory));
              config.initrd = unwrap(Image::read(initrd, "initrd", memory));
@@ -237,9 +223,12 @@ PYBIND11_MODULE(_rondo, module) {
              config.memory_bytes = memory;
              config.seed = seed;
              config.rtc_start = rtc_start;
-             return std::make_unique<PythonMachine>(std::move(config));
+             const replay::RecordingSettings settings{.hash_interval = hash_interval,
+                                                      .checkpoint_interval = checkpoint_interval};
+             return std::make_unique<PythonMachine>(std::move(config), record, settings);
            }),
-           py::kw_only(), "kernel"_a, "initrd"_a, "append"_a, "memory"_a, "seed"_a, "rtc_start"_a)
+           py::kw_only(), "kernel"_a, "initrd"_a, "append"_a, "memory"_a, "seed"_a, "rtc_start"_a, "record"_a,
+           "hash_interval"_a, "checkpoint_interval"_a)
       .def(
           "run",
           [](PythonMachine& m, std::optional<u64> instructions, std::optional<u64> time_ns, std::optional<u64> wall_ns,

@@ -124,4 +124,20 @@ Result<PlayEnd> Playback::seek(const PlayTarget& target) {
   return player_->play(target);
 }
 
+std::string exit_name(PlayEnd end, const replay::Player& player) {
+  switch (end) {
+    case PlayEnd::target:
+      return "target";
+    case PlayEnd::complete:
+      return player.end()->reason;
+    case PlayEnd::cut_off:
+      return "recording_cut_off";
+    case PlayEnd::diverged:
+      return "divergence";
+    case PlayEnd::refused:
+      break;
+  }
+  return "refused";
+}
+
 }  // namespace rondo::recordings

@@ -42,4 +42,7 @@ class Playback {
   std::unique_ptr<replay::Player> player_;
 };
 
+// Why a replay is over, for its report.
+std::string exit_name(replay::PlayEnd end, const replay::Player& player);
+
 }  // namespace rondo::recordings

@@ -15,6 +15,12 @@ Any number of machines can go on from one state:
         branch.type("make test\\n")
         branch.run(until="done")
         print(branch.state_hash())
+
+A run can be recorded, and replayed by anyone who has the directory:
+
+    with rondo.Machine(kernel="vmlinuz", record="recording") as machine:
+        machine.run(until="panic")
+    assert rondo.replay("recording").complete
 """
 
 from __future__ import annotations
@@ -22,12 +28,12 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Self
 
 from . import _rondo
 from ._rondo import Error
 
-__all__ = ["Machine", "Branch", "Snapshot", "Report", "Error"]
+__all__ = ["Machine", "Branch", "Snapshot", "Report", "Replay", "Divergence", "replay", "Error"]
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DURATIONS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -126,8 +132,14 @@ class Machine:
         memory: int | str = "256M",
         seed: int = 0,
         rtc_start: int = _rondo.DEFAULT_RTC_START,
+        record: str | os.PathLike[str] | None = None,
+        hash_interval: int = 100_000_000,
+        checkpoint_interval: int = 100_000_000,
     ) -> None:
-        """kernel: a bzImage, vmlinux or multiboot file. memory: bytes or '256M'. rtc_start: seconds since 1970."""
+        """kernel: a bzImage, vmlinux or multiboot file. memory: bytes or '256M'. rtc_start: seconds since 1970.
+
+        record: a new directory to record the machine into, as `rondo run --record` does, until close(); the intervals are in instructions.
+        """
         self._machine = _rondo.Machine(
             kernel=os.fspath(kernel),
             initrd=os.fspath(initrd) if initrd is not None else "",
@@ -135,7 +147,20 @@ class Machine:
             memory=_size(memory),
             seed=seed,
             rtc_start=rtc_start,
+            record=os.fspath(record) if record is not None else None,
+            hash_interval=hash_interval,
+            checkpoint_interval=checkpoint_interval,
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the machine, and its recording if there is one; only `console` and `image` can be asked afterwards. May be called again."""
+        self._machine.close()
 
     def run(
         self,
@@ -211,12 +236,35 @@ class Branch(Machine):
     def __init__(self, machine: _rondo.Machine) -> None:
         self._machine = machine
 
-    def __enter__(self) -> Branch:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+@dataclass(frozen=True)
+class Divergence:
+    """The first point at which a replay was seen to differ from its recording. `rondo diff` finds the instruction."""
 
-    def close(self) -> None:
-        """Ends the branch; only `console` and `image` can be asked afterwards. May be called again."""
-        self._machine.close()
+    what: str
+    event: int  #: at which it was noticed
+    instructions: int  #: where
+    components: list[str]  #: that differ
+    last_equal: int  #: the count of the last state hash that agreed
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How a replay ended."""
+
+    report: Report  #: its `exit` is the recording's, or target, recording_cut_off, divergence
+    console: bytes  #: what the guest wrote to its first serial port
+    complete: bool  #: the recording's end was reached, and everything agreed
+    hashes_checked: int
+    next_event: int  #: the number of the first event that did not happen yet
+    divergence: Divergence | None
+
+
+def replay(directory: str | os.PathLike[str], to: int | str | None = None, single_step: bool = False) -> Replay:
+    """Runs a recording again and compares it with what was recorded, as `rondo replay` does.
+
+    to: stop at this Moment: a count, '2.5s', 'event:12', 'end-1000'. What comes before the nearest checkpoint is then neither compared nor shown.
+    """
+    found = _rondo.replay(os.fspath(directory), to=str(to) if to is not None else None, single_step=single_step)
+    divergence = found.pop("divergence")
+    return Replay(report=Report(**found.pop("report")), divergence=Divergence(**divergence) if divergence else None, **found)
