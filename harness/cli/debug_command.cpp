@@ -5,8 +5,10 @@
 #include "harness/cli/console.h"
 #include "harness/cli/crash_context.h"
 #include "harness/cli/exit_status.h"
+#include "harness/gdb/recording_search.h"
 #include "harness/gdb/replayed_output.h"
 #include "harness/gdb/session.h"
+#include "harness/host/clock.h"
 #include "harness/host/entropy.h"
 #include "harness/host/file.h"
 #include "harness/recordings/playback.h"
@@ -74,24 +76,6 @@ Result<Position> resolve(replay::RecordingReader& reader, gdb::InputSource& inpu
   return Position{moment.count - name.value, 0};
 }
 
-gdb::TimeTravel::Keep checkpoints_of(replay::CheckpointStore& store, u64 events) {
-  return [&store, events](InstrCount newer_than, InstrCount at_or_before) -> std::optional<gdb::TimeTravel::Kept> {
-    // A damaged one is left out, and the next one tried. A writer that died may have left one from after its last
-    // event.
-    while (const replay::StoredCheckpoint* nearest = store.nearest_at_or_before(at_or_before)) {
-      const replay::CheckpointInfo info = nearest->info;
-      if (info.moment.count <= newer_than) return std::nullopt;
-      if (info.next_event > events) {
-        at_or_before = info.moment.count - 1;
-        continue;
-      }
-      if (Result<replay::LoadedCheckpoint> loaded = store.load(nearest->number))
-        return {{loaded->snapshot, loaded->info.next_event}};
-    }
-    return std::nullopt;
-  };
-}
-
 Result<Position> resolve_live(const recordings::MomentName&) {
   return Error{"a live machine has no end and no numbered events: use a count or a time"};
 }
@@ -134,12 +118,17 @@ int debug_command(const DebugOptions& options) {
     input = std::make_unique<gdb::RecordedInput>(board, (*playback)->player(), (*playback)->reader());
   }
   gdb::TimeTravel travel(board.machine(), *input);
-  if (!live) travel.use_kept(checkpoints_of((*playback)->checkpoints(), (*playback)->reader().check().events));
+  std::optional<gdb::RecordingSearch> search;
+  if (!live) {
+    travel.use_kept(gdb::checkpoints_of((*playback)->checkpoints(), (*playback)->reader().check().events));
+    search.emplace(options.recording, (*playback)->checkpoints(), host::processors());
+  }
   gdb::Debuggee debuggee(travel, *symbols);
   travel.on_branch_begin([&output] { output.forget(); });
   gdb::Monitor monitor(debuggee, [&](const recordings::MomentName& name) {
     return live ? resolve_live(name) : resolve((*playback)->reader(), *input, name);
   });
+  if (search) monitor.search_with(*search);
   gdb::Session session(
       **server, debuggee, monitor,
       {.architecture = options.architecture == "i386" ? gdb::Architecture::i386 : gdb::Architecture::x86_64,

@@ -9,6 +9,7 @@ namespace rondo::gdb {
 namespace {
 
 constexpr std::size_t kHistoryKept = 1000;
+constexpr u64 kNear = 64'000'000;  // instructions that one machine plays before others are asked for help
 
 constexpr char kHelp[] =
     "when                        the Moment: instruction count, virtual time, next event, RIP\n"
@@ -179,19 +180,48 @@ std::optional<u64> Monitor::address(const std::string& word) const {
   return debuggee_.symbols().find(word);
 }
 
-std::string Monitor::search(DebugPoints points, bool go, const std::string& what) {
+// The last hit before `here`, or the first one; the machine goes there.
+Stop Monitor::find(DebugPoints points, Direction direction, Position here) {
+  TimeTravel& travel = debuggee_.travel();
+  const bool back = direction == Direction::backwards;
+  const Position start = travel.start();
+  travel.set_points(points);
+  Position end = here;
+  if (recording_search_ && !travel.on_branch() && here.count.value - start.count.value > kNear) {
+    if (back) {  // what is near is found at once
+      end = {here.count - kNear, 0};
+      const Stop stop = travel.resume_back_to(end);
+      if (stop.why != Stop::Why::arrived) return stop;
+    }
+    const auto ask = [&travel](InstrCount at) { return travel.ask(at); };
+    const RecordingSearch::Answer answer = recording_search_->find(points, start, end, direction, ask);
+    if (answer.ended == RecordingSearch::Ended::interrupted) return {.why = Stop::Why::interrupted};
+    if (answer.ended == RecordingSearch::Ended::searched && !answer.hit) return {.why = Stop::Why::start};
+    if (answer.hit) {
+      const Stop stop = travel.go_to(*answer.hit);
+      return stop.why == Stop::Why::arrived ? Stop{.why = Stop::Why::breakpoint} : stop;
+    }
+  }
+  if (back) {
+    travel.go_to(end);
+    return travel.resume(Direction::backwards);
+  }
+  travel.go_to(start);
+  return travel.resume_to(here);
+}
+
+std::string Monitor::search(DebugPoints points, Direction direction, bool go, const std::string& what) {
   TimeTravel& travel = debuggee_.travel();
   const Position here = travel.position();
   const DebugPoints kept = travel.points();
   const TimeTravel::Accept kept_accept = travel.accept();
   leaving();
-  travel.set_points(std::move(points));
-  const Stop stop = travel.resume(Direction::backwards);
+  const Stop stop = find(std::move(points), direction, here);
   travel.set_points(kept, kept_accept);
   const bool found = stop.why == Stop::Why::watchpoint || stop.why == Stop::Why::breakpoint;
   std::string text = found                                ? what + ": " + when()
                      : stop.why == Stop::Why::interrupted ? "interrupted\n"
-                                                          : "not found: the start was reached\n";
+                                                          : "not found before here\n";
   if (!found || !go) travel.go_to(here);
   return text;
 }
@@ -207,29 +237,14 @@ std::string Monitor::last_write(const Words& words) {
   if (!at || !length || *length == 0) return kUsage;
   DebugPoints points;
   points.watchpoints.push_back({GuestLinear{*at}, *length, WatchKind::write});
-  return search(std::move(points), go, "written by");
+  return search(std::move(points), Direction::backwards, go, "written by");
 }
 
 std::string Monitor::first_execution(const Words& words) {
   const bool go = words.size() == 3 && words[2] == "go";
   const auto at = words.size() == 2 || go ? address(words[1]) : std::nullopt;
   if (!at) return "first-execution ADDR [go]\n";
-  TimeTravel& travel = debuggee_.travel();
-  const Position here = travel.position();
-  const DebugPoints kept = travel.points();
-  const TimeTravel::Accept kept_accept = travel.accept();
-  leaving();
-  travel.go_to(travel.start());
-  travel.set_points({{GuestLinear{*at}}, {}});
-  const Stop stop = travel.resume_to(here);
-  travel.set_points(kept, kept_accept);
-  std::string text;
-  if (stop.why == Stop::Why::breakpoint)
-    text = "executed first: " + when();
-  else
-    text = stop.why == Stop::Why::interrupted ? "interrupted\n" : "not executed before here\n";
-  if (stop.why != Stop::Why::breakpoint || !go) travel.go_to(here);
-  return text;
+  return search({{GuestLinear{*at}}, {}}, Direction::forwards, go, "executed first");
 }
 
 std::string Monitor::physical(const Words& words) {

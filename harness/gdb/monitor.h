@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/gdb/debuggee.h"
+#include "harness/gdb/recording_search.h"
 #include "harness/recordings/moment.h"
 
 namespace rondo::gdb {
@@ -18,6 +19,8 @@ class Monitor {
   using Resolve = std::function<Result<Position>(const recordings::MomentName& moment)>;
   Monitor(Debuggee& debuggee, Resolve resolve) : debuggee_(debuggee), resolve_(std::move(resolve)) {}
 
+  // Long searches on a recording go on all processors. Outlives this.
+  void search_with(RecordingSearch& search) { recording_search_ = &search; }
   // Runs a command line. Returns what there is to say at its end.
   std::string run(const std::string& line);
   // The user leaves the place where the machine stands.
@@ -39,12 +42,14 @@ class Monitor {
 
   std::string arrive(const Stop& stop);
   std::string move(Position target);
-  std::string search(DebugPoints points, bool go, const std::string& what);
+  std::string search(DebugPoints points, Direction direction, bool go, const std::string& what);
+  Stop find(DebugPoints points, Direction direction, Position here);
   std::optional<u64> address(const std::string& word) const;
   std::string describe(Position position) const;
 
   Debuggee& debuggee_;
   Resolve resolve_;
+  RecordingSearch* recording_search_ = nullptr;
   std::map<unsigned, Position> checkpoints_;
   unsigned next_checkpoint_ = 1;
   std::vector<Position> back_, forward_;  // the places the user was at

@@ -223,7 +223,7 @@ Stop TimeTravel::step_forwards() {
 
 Stop TimeTravel::resume(Direction direction) {
   depart();
-  return direction == Direction::backwards ? resume_backwards() : resume_forwards(std::nullopt);
+  return direction == Direction::backwards ? resume_backwards(std::nullopt) : resume_forwards(std::nullopt);
 }
 
 Stop TimeTravel::resume_to(Position target) {
@@ -271,7 +271,7 @@ Stop TimeTravel::go_to(VirtualNs time) {
 }
 
 std::string TimeTravel::doing() const {
-  const std::string here = std::to_string(machine_.clock().count().value);
+  const std::string here = std::to_string(asked_at_.value_or(machine_.clock().count()).value);
   if (looking_back_from_)
     return "looking back from instruction " + std::to_string(looking_back_from_->count.value) + ", now at " + here;
   if (on_the_way_to_) return "going to instruction " + std::to_string(on_the_way_to_->count.value) + ", now at " + here;
@@ -331,40 +331,67 @@ Stop TimeTravel::step_backwards() {
   return stop;
 }
 
-Stop TimeTravel::resume_backwards() {
+// On to `end`: the last hit before it, or the first, where it stops.
+TimeTravel::Ran TimeTravel::scan(Position end, Direction direction, std::optional<Hit>& found) {
+  while (true) {
+    const Ran ran = run(end, true, true);
+    if (ran != Ran::hit) return ran;
+    const bool breakpoint = machine_.engine().debug_stop().kind == DebugStop::Kind::breakpoint;
+    const Position at = breakpoint ? position() : before_hit();
+    if (at >= end) return Ran::arrived;
+    if (accepted()) {
+      found = {at, stop_of(ran)};
+      if (direction == Direction::forwards) return ran;
+    }
+    machine_.engine().pass_breakpoint();
+  }
+}
+
+Stop TimeTravel::resume_backwards(std::optional<Position> earliest) {
   const Position here = position();
   looking_back_from_ = here;
   Position end = here;
-  while (end > start()) {
+  while (end > earliest.value_or(start())) {
     const Position earlier =
         end.deliveries > 0 ? Position{end.count, end.deliveries - 1} : Position{end.count - 1, ~u64{0}};
     const std::size_t branch = branch_of(earlier);
     const auto from = nearest(branch, earlier);
     const Position begin = from->first;
     restore(branch, from);
-    std::optional<std::pair<Position, Stop>> last;
-    Ran ran;
-    while (true) {
-      ran = run(end, true, true);
-      if (ran != Ran::hit) break;
-      const bool breakpoint = machine_.engine().debug_stop().kind == DebugStop::Kind::breakpoint;
-      const Position at = breakpoint ? position() : before_hit();
-      if (at >= here) break;
-      if (accepted()) last = {at, stop_of(ran)};
-      machine_.engine().pass_breakpoint();
-    }
-    if (ran == Ran::interrupted) {
+    std::optional<Hit> last;
+    if (scan(end, Direction::backwards, last) == Ran::interrupted) {
       travel_certainly(here);
       return {.why = Stop::Why::interrupted};
     }
+    if (last && earliest && last->first < *earliest) return {};
     if (last) {
       const Ran back = travel_certainly(last->first);
       return back == Ran::arrived ? last->second : stop_of(back);
     }
     end = begin;
   }
+  if (earliest) return {};
   travel(start());
   return {.why = Stop::Why::start};
+}
+
+Stop TimeTravel::resume_back_to(Position earliest) {
+  depart();
+  return resume_backwards(earliest);
+}
+
+std::optional<Position> TimeTravel::hit_between(Position from, Position to, Direction direction) {
+  depart();
+  const std::size_t branch = branch_of(from);
+  restore(branch, nearest(branch, from));
+  std::optional<Hit> found;
+  if (run(from, false, false) != Ran::arrived || scan(to, direction, found) == Ran::interrupted || !found) return {};
+  return found->first;
+}
+
+bool TimeTravel::ask(InstrCount at) {
+  asked_at_ = at;
+  return !poll_ || poll_();
 }
 
 // ---- Branches ----
@@ -406,6 +433,7 @@ void TimeTravel::depart() {
   pace_.restart(machine_.clock().count());
   looking_back_from_.reset();
   on_the_way_to_.reset();
+  asked_at_.reset();
   if (!written_) return;
   written_ = false;
   const Position here = position();
@@ -455,7 +483,7 @@ void TimeTravel::take_snapshot() {
 // At a multiple of kRecentEvery on the way.
 void TimeTravel::on_grid(InstrCount count) {
   const Position here = position();
-  if (branches_[current_].snapshots.contains(here)) return;
+  if (forgetful_ || branches_[current_].snapshots.contains(here)) return;
   machine_.clock().fire_due();  // as at an arrival
   take_snapshot();
   if (count.value % grid_ == 0) {
@@ -507,6 +535,7 @@ std::map<Position, TimeTravel::Snapshot>::iterator TimeTravel::nearest(std::size
   restore(0, branch.snapshots.emplace(at, Snapshot{kept->event, kept->state, 0}).first);
   // As an arrival leaves it.
   branch.snapshots.erase(at);
+  if (forgetful_) branch.snapshots.erase(std::next(branch.snapshots.begin()), branch.snapshots.end());
   settle();
   take_snapshot();
   return branch.snapshots.find(at);

@@ -79,6 +79,10 @@ class TimeTravel {
   Stop step_while(const std::function<bool()>& on);
   // To a point, or as far as it goes. Backwards: to the last hit before here; a watchpoint's is before the access.
   Stop resume(Direction direction);
+  // Backwards to the last hit before here that is not before `earliest`. If there is none: arrived, somewhere.
+  Stop resume_back_to(Position earliest);
+  // The last (backwards) or first hit that is not before `from` and before `to`; none also if it was interrupted.
+  std::optional<Position> hit_between(Position from, Position to, Direction direction);
   // Forwards to a point before `target`, else to it.
   Stop resume_to(Position target);
   Stop go_to(Position target);
@@ -97,6 +101,10 @@ class TimeTravel {
   // Gives up the innermost branch, and stands where it began. False: there is none.
   bool leave_branch();
 
+  // For a search that goes on elsewhere: asks, as a machine that runs does, whether to go on.
+  bool ask(InstrCount at);
+  // Snapshots are kept of the start only, and of where it was put last.
+  void forget_snapshots() { forgetful_ = true; }
   // What takes long, while a poll asks: a search backwards or the way to a place. Empty: the machine just runs.
   std::string doing() const;
 
@@ -129,7 +137,9 @@ class TimeTravel {
   Stop step_forwards();
   Stop step_backwards();
   Stop resume_forwards(std::optional<Position> target);
-  Stop resume_backwards();
+  using Hit = std::pair<Position, Stop>;
+  Ran scan(Position end, Direction direction, std::optional<Hit>& found);
+  Stop resume_backwards(std::optional<Position> earliest);
   Ran travel(Position target);
   Ran travel_certainly(Position target);
 
@@ -158,6 +168,8 @@ class TimeTravel {
   bool points_stale_ = true;
   bool interrupted_ = false, input_ended_ = false;
   std::optional<Position> looking_back_from_, on_the_way_to_;
+  std::optional<InstrCount> asked_at_;  // by ask()
+  bool forgetful_ = false;
   std::optional<RunResult> machine_ended_;
   // Snapshots that are not on the grid, oldest first; of the current branch.
   std::deque<Position> recent_, ladder_;

@@ -1,5 +1,6 @@
 #include "harness/host/clock.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <ctime>
@@ -22,6 +23,12 @@ u64 peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<u64>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+unsigned processors() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
 }  // namespace rondo::host

@@ -12,5 +12,7 @@ HostNs monotonic_now();
 i64 unix_seconds();
 // The process's peak resident memory in bytes.
 u64 peak_memory_bytes();
+// How many processors it may use. Shows in how long something takes, and in nothing else.
+unsigned processors();
 
 }  // namespace rondo::host
