@@ -40,7 +40,8 @@ std::vector<u8> encode_head(const CheckpointHead& head) {
   std::vector<flatbuffers::Offset<fb::CheckpointComponent>> components;
   for (const ComponentHash& component : head.info.state_hash.components) {
     const fb::Hash hash = to_fb(component.hash);
-    components.push_back(fb::CreateCheckpointComponentDirect(builder, component.name.c_str(), &hash));
+    const auto name = builder.CreateString(component.name);
+    components.push_back(fb::CreateCheckpointComponent(builder, name, &hash));
   }
   const auto component_vector = builder.CreateVector(components);
   const Moment& moment = head.info.moment;

@@ -112,7 +112,9 @@ struct ChunkBuilder::Impl {
     return fb::CreateEnd(builder, reason, b.debug_exit_code.has_value(), b.debug_exit_code.value_or(0),
                          b.instructions.value, b.virtual_ns.value, &state, b.console_bytes, &console);
   }
-  flatbuffers::Offset<fb::Remark> build(const Remark& b) { return fb::CreateRemarkDirect(builder, b.text.c_str()); }
+  flatbuffers::Offset<fb::Remark> build(const Remark& b) {
+    return fb::CreateRemark(builder, builder.CreateString(b.text));
+  }
   // Only what changed since the previous one, if the components are the same: an idle device costs nothing.
   flatbuffers::Offset<fb::StateHash> build(const StateHash& b) {
     const auto same_name = [](const ComponentHash& x, const ComponentHash& y) { return x.name == y.name; };

@@ -107,7 +107,7 @@ inline std::vector<Event> sample_events() {
   add(at(2000, 3, 1, 1), StateHash{components, {70, 80}, ConsoleOutput{0, {1, 2}}});
   add(at(2000, 3, 1, 1), StateHash{components, {70, 80}});
   add(at(2000, 3, 1, 1), StateHash{components, {70, 80}, ConsoleOutput{~u64{0}, {~u64{0}, 2}}});
-  add(at(2500, 3, 1, 1), Remark{"no room\n"});
+  add(at(2500, 3, 1, 1), Remark{std::string("no\0room\n", 8)});
   add(at(2500, 3, 1, 1), Remark{});
   add(at(3000, 3), StateHash{{{"disk", {9, 9}}, {"vcpu0", {3, 4}}}, {71, 81}});
   add(at(3000, 3), StateHash{{{"disk", {9, 9}}, {"vcpu0", {3, 5}}}, {72, 82}});
