@@ -53,9 +53,9 @@ TEST(GdbStub, NothingThatComesCanHurtIt) {
   const char* slow = std::getenv("RONDO_SLOW_TESTS");
   const bool full = slow && std::string(slow) == "1";
 #ifdef RONDO_SANITIZED
-  const u64 packets = full ? 20'000 : 500;
+  const u64 packets = full ? 5'000 : 500;
 #else
-  const u64 packets = full ? 1'000'000 : 6'000;
+  const u64 packets = full ? 1'000'000 : 3'000;
 #endif
   constexpr u64 kOneMachine = 1000;  // packets; after that its guest is mostly spoilt
   auto stub = std::make_unique<FuzzedStub>();
