@@ -1,6 +1,7 @@
 // What must be recomputed when architectural state changes that the fast paths have folded into derived values.
 #pragma once
 
+#include "core/cpu/canonical.h"
 #include "core/software/vcpu.h"
 
 namespace rondo::software {
@@ -26,9 +27,5 @@ bool needs_single_steps(const Vcpu& cpu);
 // DR7 enables a data or I/O breakpoint (SDM 3B 17.2.4).
 bool data_breakpoints_enabled(u64 dr7);
 bool instruction_breakpoints_enabled(u64 dr7);
-
-inline bool is_canonical(u64 address) {
-  return static_cast<u64>(static_cast<i64>(address << 16) >> 16) == address;
-}
 
 }  // namespace rondo::software

@@ -3,6 +3,9 @@
 #include <array>
 #include <cstring>
 
+#include "core/cpu/canonical.h"
+#include "core/cpu/fpu_tags.h"
+
 namespace rondo::gdb {
 namespace {
 
@@ -77,26 +80,6 @@ u64 get_number(const u8* bytes, unsigned bits) {
 
 unsigned top_of(const FpuState& fpu) { return fpu.status >> 11 & 7; }
 
-// The full tag word (SDM 1 8.1.7): two bits per physical register.
-u16 tag_word(const FpuState& fpu) {
-  u16 tags = 0;
-  for (unsigned i = 0; i < 8; ++i) {
-    unsigned tag = 3;  // empty
-    if (fpu.valid >> i & 1) {
-      const unsigned exponent = fpu.sign_exponent[i] & 0x7fff;
-      const u64 significand = fpu.significand[i];
-      if (exponent == 0 && significand == 0)
-        tag = 1;
-      else if (exponent == 0 || exponent == 0x7fff || !(significand >> 63))
-        tag = 2;
-      else
-        tag = 0;
-    }
-    tags = static_cast<u16>(tags | tag << (2 * i));
-  }
-  return tags;
-}
-
 u64 fpu_control(const FpuState& fpu, unsigned index) {
   switch (index) {
     case 0:
@@ -104,7 +87,7 @@ u64 fpu_control(const FpuState& fpu, unsigned index) {
     case 1:
       return fpu.status;
     case 2:
-      return tag_word(fpu);
+      return full_tag_word(fpu);
     case 3:
       return fpu.instruction_selector;
     case 4:
@@ -127,10 +110,7 @@ void set_fpu_control(FpuState& fpu, unsigned index, u64 value) {
       fpu.status = static_cast<u16>(value);
       break;
     case 2:
-      fpu.valid = 0;
-      for (unsigned i = 0; i < 8; ++i) {
-        if ((value >> (2 * i) & 3) != 3) fpu.valid = static_cast<u8>(fpu.valid | 1 << i);
-      }
+      set_full_tag_word(fpu, value);
       break;
     case 3:
       fpu.instruction_selector = static_cast<u16>(value);
@@ -317,8 +297,7 @@ bool Registers::set(CpuState& cpu, const Register& r, const u8* bytes) const {
       return true;
     case Kind::segment_base:
     case Kind::kernel_gs_base: {
-      const bool canonical = static_cast<u64>(static_cast<i64>(value << 16) >> 16) == value;
-      if (!canonical) return false;
+      if (!is_canonical(value)) return false;
       if (r.kind == Kind::kernel_gs_base)
         cpu.kernel_gs_base = value;
       else if (r.index == FS || r.index == GS)

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/cpu/canonical.h"
 #include "core/cpu/registers.h"
 #include "tests/silicon/layout.h"
 
@@ -129,8 +130,6 @@ Difference compare_memory(const Outcome& a, const Outcome& b) {
   if (a.change_count == b.change_count && a.change_count <= kMaxChanges) return {};
   return {"memory", fmt::format("silicon changed {} words, engine {}", a.change_count, b.change_count)};
 }
-
-bool is_canonical(u64 address) { return address + (u64{1} << 47) < u64{1} << 48; }
 
 }  // namespace
 

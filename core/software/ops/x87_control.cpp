@@ -1,4 +1,5 @@
 // x87 control: initialisation, control and status words, environment and state images (SDM 1 5.2.6, 8.1.10-8.1.11).
+#include "core/cpu/fpu_tags.h"
 #include "core/software/ops/x87.h"
 #include "core/software/ops/x87_image.h"
 
@@ -94,22 +95,6 @@ void store_status_ax(Vcpu& cpu, const Op&) {
 // --- Environment: 7 words of the operand size; in real and virtual-8086 mode another layout (SDM 1 figures 8-9 to
 // 8-12).
 
-// Two bits a register: valid, zero, special, empty.
-u16 full_tag_word(const FpuState& f) {
-  unsigned tags = 0;
-  for (unsigned r = 0; r < 8; r++) {
-    unsigned tag = 3;
-    if (f.valid >> r & 1) {
-      const Ext80 v{f.significand[r], f.sign_exponent[r]};
-      const bool zero = v.exponent() == 0 && v.significand == 0;
-      const bool special = v.exponent() == 0 || v.exponent() == 0x7fff || v.significand >> 63 == 0;
-      tag = zero ? 1 : special ? 2 : 0;
-    }
-    tags |= tag << (2 * r);
-  }
-  return static_cast<u16>(tags);
-}
-
 bool real_mode_layout(const Vcpu& cpu) { return !cpu.protected_mode() || cpu.v8086(); }
 
 template <class Word>
@@ -144,10 +129,7 @@ void read_environment(Vcpu& cpu, const u8* in) {
   Word words[7];
   std::memcpy(words, in, sizeof words);
   f.status = static_cast<u16>(words[1]);
-  f.valid = 0;
-  for (unsigned r = 0; r < 8; r++) {
-    if ((words[2] >> (2 * r) & 3) != 3) f.valid = static_cast<u8>(f.valid | 1 << r);
-  }
+  set_full_tag_word(f, words[2]);
   if (real_mode_layout(cpu)) {
     f.instruction_pointer = (words[3] & 0xffff) | static_cast<u32>(words[4]) >> 12 << 16;
     f.data_pointer = (words[5] & 0xffff) | static_cast<u32>(words[6]) >> 12 << 16;
