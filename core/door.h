@@ -45,6 +45,8 @@ class Door {
   // `idle_until` it is halted and about to skip to that time (kNever: nothing is due). Whatever is to enter enters now.
   // False: the run is to end here, with ExitReason::stopped.
   virtual bool visit(std::optional<VirtualNs> idle_until) = 0;
+  // The engine has come to a point that it was asked to look for (Engine::set_search). False: as with visit().
+  virtual bool visit_candidate() { return true; }
 };
 
 inline constexpr VirtualNs kNever{~u64{0}};

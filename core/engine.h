@@ -1,6 +1,7 @@
 // What executes a vCPU. One interface; engines are interchangeable at any Moment.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,7 +19,10 @@ enum class EngineStop : u8 {
   halted,         // HLT, and no interrupt is deliverable
   shutdown,       // triple fault
   interrupted,    // Engine::interrupt() was called
-  debug           // a debugger's point: Engine::debug_stop() says which
+  debug,          // a debugger's point: Engine::debug_stop() says which
+  user,           // CPL 3 is reached (SoftwareEngine::run_supervisor())
+  candidate,      // the registers are those of set_search()
+  failed          // the host failed: failure() says how, and the vCPU cannot go on
 };
 
 // An instruction that raised #UD because the model does not have it.
@@ -26,6 +30,14 @@ struct UnsupportedInstruction {
   std::string bytes;  // hexadecimal
   u64 rip = 0;        // where it was seen first
   u64 times = 0;
+};
+
+// Registers at which an asynchronous Moment was taken (replay/player.h).
+struct SearchPoint {
+  u64 rip = 0;
+  u64 rcx = 0;
+  u64 digest = 0;  // core/cpu/register_digest.h
+  bool operator==(const SearchPoint&) const = default;
 };
 
 // As a MemoryWriter an engine attaches itself to the memory that it works on.
@@ -56,7 +68,13 @@ class Engine : public MemoryWriter {
   // Deliveries since the count was reached or the state set (Position::deliveries).
   virtual u64 deliveries() const = 0;
 
+  // Stops, with EngineStop::candidate, whenever the vCPU is about to execute an instruction (or the rest of a REP) with
+  // these registers; once at each such point. Only in 64-bit mode, or where the base of CS is 0. Between runs.
+  virtual void set_search(const std::optional<SearchPoint>& point) = 0;
+
   virtual std::vector<UnsupportedInstruction> unsupported() const = 0;
+  // After EngineStop::failed: one line. The software engine never fails.
+  virtual std::string failure() const { return {}; }
 };
 
 }  // namespace rondo

@@ -47,11 +47,20 @@ std::string_view to_string(ExitReason reason) {
       return "stopped";
     case ExitReason::debug:
       return "debug";
+    case ExitReason::host_failure:
+      return "host_failure";
   }
   return "unknown";
 }
 
 Machine::Machine(std::unique_ptr<PhysicalMemory> memory) : memory_(std::move(memory)) {}
+
+std::unique_ptr<Engine> Machine::exchange_engine(std::unique_ptr<Engine> engine) {
+  engine->set_state(engine_->state());
+  engine->memory_changed();
+  engine_.swap(engine);
+  return engine;
+}
 
 RunResult Machine::run(const RunLimits& limits, Door* door) {
   RONDO_ASSERT(engine_);
@@ -62,7 +71,7 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
   u64 steps = 0;
 
   while (true) {
-    clock_.fire_due();
+    if (!clock_.in_joined_events()) clock_.fire_due();
     if (exit_) return *exit_;
     if (limits.instructions && clock_.count() >= *limits.instructions) return {ExitReason::instruction_limit};
     if (limits.steps && steps >= *limits.steps) return {ExitReason::instruction_limit};
@@ -77,7 +86,9 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
     if (next_visit) stop = std::min(stop, *next_visit);
     if (limits.instructions) stop = std::min(stop, *limits.instructions);
     if (const auto due = clock_.next_due_count()) stop = std::min(stop, *due);
-    if (limits.virtual_time) {
+    if (limits.virtual_time && clock_.sampled()) {
+      stop = std::min(stop, clock_.count() + 1);  // any event may be the one that reaches it
+    } else if (limits.virtual_time) {
       const u64 wait = *limits.virtual_time - clock_.now();
       stop = std::min(
           stop, clock_.count() + std::min((wait + kNsPerInstruction - 1) / kNsPerInstruction, ~clock_.count().value));
@@ -91,12 +102,20 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
         ++steps;
         break;
       case EngineStop::attention:
+      case EngineStop::user:
         break;
       case EngineStop::debug:
         clock_.fire_due();  // a Moment is the same however it is reached
         return {ExitReason::debug};
+      case EngineStop::candidate:
+        if (!door) break;
+        if (!door->visit_candidate()) return {ExitReason::stopped};
+        next_visit = door->next_visit(clock_.count());
+        break;
       case EngineStop::interrupted:
         return exit_.value_or(RunResult{ExitReason::stopped});
+      case EngineStop::failed:
+        return {ExitReason::host_failure};
       case EngineStop::shutdown:
         if (exit_) return *exit_;
         // An IDT with no room for a single gate is how a guest asks for a reset by triple fault.
@@ -200,9 +219,20 @@ Status Machine::restore(const MachineSnapshot& snapshot) {
   return success();
 }
 
+// Where the vCPU may run on hardware, without what a processor may drop at any switch of its host: the x87's pointers
+// to its last instruction (AMD APM 2 11.4.3).
+CpuState Machine::comparable_state() const {
+  CpuState cpu = engine_->state();
+  if (clock_.sampled()) {
+    cpu.fpu.opcode = cpu.fpu.instruction_selector = cpu.fpu.data_selector = 0;
+    cpu.fpu.instruction_pointer = cpu.fpu.data_pointer = 0;
+  }
+  return cpu;
+}
+
 Machine::ComponentHashes Machine::component_hashes() const {
   ComponentHashes hashes;
-  hashes.emplace_back("vcpu0", hash_of(engine_->state()));
+  hashes.emplace_back("vcpu0", hash_of(comparable_state()));
   hashes.emplace_back("clock", hash_of(clock_));
   for (const auto& device : devices_) hashes.emplace_back(device->name(), hash_of(*device));
   hashes.emplace_back("memory", memory_->hash());

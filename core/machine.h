@@ -27,8 +27,9 @@ enum class ExitReason : u8 {
   triple_fault,
   instruction_limit,
   time_limit,
-  stopped,  // by the user
-  debug     // a debugger's point (Engine::debug_stop())
+  stopped,      // by the user
+  debug,        // a debugger's point (Engine::debug_stop())
+  host_failure  // Engine::failure() says what
 };
 std::string_view to_string(ExitReason reason);
 
@@ -57,6 +58,8 @@ class Machine final : public MachineControl {
   // Assembly, by the board.
   void attach_engine(std::unique_ptr<Engine> engine) { engine_ = std::move(engine); }
   std::unique_ptr<Engine> detach_engine() { return std::move(engine_); }  // to be attached again before anything else
+  // Another engine goes on from the state of this one, which is returned.
+  std::unique_ptr<Engine> exchange_engine(std::unique_ptr<Engine> engine);
   void add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
 
   // Runs to an exit or a limit. May be called again after a limit was reached. Without a door nothing enters.
@@ -82,6 +85,8 @@ class Machine final : public MachineControl {
   // Only for a snapshot of a machine built alike. After an error the machine is in no defined state until a restore or
   // load succeeds.
   Status restore(const MachineSnapshot& snapshot);
+  // The vCPU as it goes into the hashes.
+  CpuState comparable_state() const;
   // Hash of each component, in a fixed order: "vcpu0", "clock", every device by name, "memory"; and of all together.
   using ComponentHashes = std::vector<std::pair<std::string, std::string>>;
   // Costs the pages written since the last time.

@@ -1,5 +1,6 @@
 #include "harness/board.h"
 
+#include "core/kvm/engine.h"
 #include "core/software/engine.h"
 #include "devices/acpi_pm/acpi_pm.h"
 #include "devices/acpi_tables/acpi_tables.h"
@@ -68,11 +69,18 @@ struct Board::Parts {
   Machine machine;
   Devices devices;
   std::string image_kind;
+  KvmSettings kvm;
+  // The engine in use, and the other one once it was used.
+  EngineKind engine = EngineKind::software;
+  CpuPins* pins = nullptr;
+  std::unique_ptr<Engine> spare;
+  CpuPins* spare_pins = nullptr;
 
   explicit Parts(std::unique_ptr<PhysicalMemory> memory) : machine(std::move(memory)) {}
   void build_devices(const BoardConfig& config);
   Status map_devices();
-  void attach_software_engine();
+  Result<std::unique_ptr<Engine>> make_engine(EngineKind kind, CpuPins*& pins);
+  Status use_engine(EngineKind kind);
   Status boot(const BoardConfig& config);
 };
 
@@ -133,15 +141,49 @@ Status Board::Parts::map_devices() {
   return success();
 }
 
-void Board::Parts::attach_software_engine() {
-  auto engine = make_software_engine({.memory = machine.memory(),
-                                      .clock = machine.clock(),
-                                      .ports = machine.ports(),
-                                      .mmio = machine.mmio(),
-                                      .interrupts = *devices.lapic,
-                                      .exit_requested = [this] { return machine.exit_requested(); }});
-  devices.lapic->attach_cpu(*engine);
-  machine.attach_engine(std::move(engine));
+Result<std::unique_ptr<Engine>> Board::Parts::make_engine(EngineKind kind, CpuPins*& its_pins) {
+  auto software = make_software_engine({.memory = machine.memory(),
+                                        .clock = machine.clock(),
+                                        .ports = machine.ports(),
+                                        .mmio = machine.mmio(),
+                                        .interrupts = *devices.lapic,
+                                        .exit_requested = [this] { return machine.exit_requested(); }});
+  if (kind == EngineKind::software) {
+    its_pins = software.get();
+    return std::unique_ptr<Engine>(std::move(software));
+  }
+  RONDO_ASSERT(kvm.kicker);
+  auto hardware = make_kvm_engine({.memory = machine.memory(),
+                                   .clock = machine.clock(),
+                                   .ports = machine.ports(),
+                                   .mmio = machine.mmio(),
+                                   .interrupts = *devices.lapic,
+                                   .exit_requested = [this] { return machine.exit_requested(); },
+                                   .software = std::move(software),
+                                   .kicker = *kvm.kicker,
+                                   .exact_windows = kvm.exact_windows,
+                                   .supervisor_in_software = kvm.supervisor_in_software});
+  if (!hardware) return hardware.error();
+  its_pins = hardware->get();
+  return std::unique_ptr<Engine>(std::move(*hardware));
+}
+
+Status Board::Parts::use_engine(EngineKind kind) {
+  if (kind == engine && pins) return success();
+  if (!spare) {
+    Result<std::unique_ptr<Engine>> made = make_engine(kind, spare_pins);
+    if (!made) return made.error();
+    spare = std::move(*made);
+  }
+  if (pins) {
+    spare = machine.exchange_engine(std::move(spare));
+  } else {
+    machine.attach_engine(std::move(spare));
+  }
+  std::swap(pins, spare_pins);
+  engine = kind;
+  devices.lapic->attach_cpu(*pins);
+  return success();
 }
 
 Status Board::Parts::boot(const BoardConfig& config) {
@@ -184,12 +226,16 @@ Result<std::unique_ptr<Board>> Board::create(const BoardConfig& config) {
   auto parts = std::make_unique<Parts>(std::move(*memory));
   parts->build_devices(config);
   if (Status mapped = parts->map_devices(); !mapped) return mapped.error();
-  parts->attach_software_engine();
+  parts->kvm = config.kvm;
+  if (config.time_source) parts->machine.clock().use_samples(config.time_source);
+  if (Status attached = parts->use_engine(config.engine); !attached) return attached.error();
   if (config.kernel.given()) {
     if (Status booted = parts->boot(config); !booted) return booted.error();
   }
   return std::unique_ptr<Board>(new Board(std::move(parts)));
 }
+
+Status Board::use_engine(EngineKind kind) { return parts_->use_engine(kind); }
 
 Machine& Board::machine() { return parts_->machine; }
 const Clock& Board::clock() const { return parts_->machine.clock(); }

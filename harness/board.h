@@ -34,6 +34,17 @@ struct Image {
   static Image of(std::string name, std::vector<u8> bytes);
 };
 
+class Kicker;
+enum class EngineKind : u8 { software, kvm };
+
+// With hardware virtualization (core/kvm/engine.h).
+struct KvmSettings {
+  Kicker* kicker = nullptr;    // outlives the board
+  bool exact_windows = false;  // as `rondo doctor` found it
+  bool supervisor_in_software = false;
+  bool user_cpuid_leaks = false;  // CPUID at CPL 3 shows the host's: a recording says so
+};
+
 struct BoardConfig {
   u64 memory_bytes = u64{256} << 20;
   i64 rtc_start = kDefaultRtcStart;  // seconds since 1970, UTC: what the battery-backed clock shows at reset
@@ -41,6 +52,10 @@ struct BoardConfig {
   Image kernel;                      // none: nothing is loaded; the state comes from elsewhere
   Image initrd;
   std::string command_line = kDefaultCommandLine;
+  EngineKind engine = EngineKind::software;
+  KvmSettings kvm;  // kicker: needed whenever KVM is to run this board
+  TimeSource* time_source =
+      nullptr;  // null: instructions are counted, which only the software engine can; outlives the board
   CharacterSink* console = nullptr;  // output of the first serial port; outlives the board. Null: discarded
 };
 
@@ -55,6 +70,9 @@ class Board final : public InputSink {
   Machine& machine();
   const Clock& clock() const;
   const std::string& image_kind() const;  // "bzImage (lz4)", "vmlinux", "multiboot"; empty if nothing was loaded
+
+  // Goes on with the other engine, at any Moment between runs. Fails if KVM is not to be had; then nothing changes.
+  Status use_engine(EngineKind kind);
 
   // A console byte that comes while the guest does not listen, or has no room, is lost as on a real line.
   void enter(const Input& input) override;

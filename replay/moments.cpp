@@ -1,6 +1,7 @@
 #include "replay/moments.h"
 
 #include "core/base/assert.h"
+#include "replay/fingerprint.h"
 
 namespace rondo::replay {
 
@@ -11,6 +12,10 @@ Moment moment_of(Machine& machine) {
   moment.time = machine.clock().now();
   moment.rip = cpu.rip;
   moment.rcx = cpu.gpr[RCX];
+  if (machine.clock().sampled()) {
+    moment.synchronous = moment.count.value;
+    moment.fingerprint = fingerprint_of(machine);
+  }
   return moment;
 }
 

@@ -1,12 +1,20 @@
 #include "replay/player.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
+#include "replay/fingerprint.h"
 #include "replay/moments.h"
 
 namespace rondo::replay {
 namespace {
+
+std::string hex(u64 value) {
+  char text[19];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
 
 std::string at(const Moment& m) {
   return "count " + std::to_string(m.count.value) + ", " + std::to_string(m.time.value) + " ns";
@@ -42,6 +50,8 @@ void Player::moved(u64 event) {
   head_.reset();
   after_.reset();
   waiting_ = stopped_ = false;
+  lost_.reset();
+  search(false);
   last_equal_ = machine_.clock().count();
   divergence_.reset();
   error_.reset();
@@ -91,7 +101,7 @@ std::optional<InstrCount> Player::next_visit(InstrCount now) {
   if (at_own_end())
     event = std::max(now, head_->moment.count + 1);
   else if (head_)
-    event = std::max(now, waiting_ ? head_->moment.count + 1 : head_->moment.count);
+    event = std::max(now, waiting_ || searching_ ? head_->moment.count + 1 : head_->moment.count);
   return progress ? std::min(*progress, event) : event;
 }
 
@@ -110,13 +120,90 @@ bool Player::visit(std::optional<VirtualNs> idle_until) {
   return true;
 }
 
+// The engine has come to the registers of the asynchronous Moment. If the rest of the state is another one, the search
+// goes on.
+bool Player::visit_candidate() {
+  if (!searching_ || !stands_at(machine_, head_->moment)) return true;
+  return let_in_events();
+}
+
+void Player::search(bool on) {
+  if (on || searching_) machine_.engine().set_search(on ? std::optional(search_point(head_->moment)) : std::nullopt);
+  searching_ = on;
+}
+
+// The time of the next synchronous event, if that is what comes next in the recording.
+const VirtualNs* Player::next_sample() const {
+  if (!head_ || head_->moment.fingerprint) return nullptr;
+  const auto* sample = std::get_if<SampledTime>(&head_->body);
+  return sample ? &sample->time : nullptr;
+}
+
+// In the middle of an instruction: the run is to end behind it.
+void Player::lose(std::string what) {
+  if (lost_) return;
+  lost_ = std::move(what);
+  machine_.stop();
+}
+
+VirtualNs Player::take_sample(VirtualNs now) {
+  const VirtualNs* sample = next_sample();
+  if (sample && head_->moment.count == machine_.clock().count() && *sample >= now) {
+    const VirtualNs time = *sample;
+    fetch();
+    return time;
+  }
+  if (!head_) {
+    lose("nothing is known of synchronous event " + std::to_string(machine_.clock().count().value));
+  } else if (searching_) {
+    lose("the recorded run was interrupted at RIP " + hex(head_->moment.rip) + " after synchronous event " +
+         std::to_string(head_->moment.count.value) + "; the replay never came to that state");
+  } else {
+    lose("the replay has a synchronous event (" + std::to_string(machine_.clock().count().value) +
+         ") that the recording does not have");
+  }
+  return now;
+}
+
+VirtualNs Player::at_event(VirtualNs now, bool) {
+  if (next_sample() && head_->moment.rip != 0)
+    lose("the recorded run read the time stamp counter at RIP " + hex(head_->moment.rip) + ", the replay does not");
+  return take_sample(now);
+}
+
+// What the software engine executed when it was recorded is there, with its RIP.
+VirtualNs Player::at_time_stamp(VirtualNs now, u64 rip) {
+  if (!next_sample() || head_->moment.rip != rip || head_->moment.count != machine_.clock().count())
+    lose("the guest reads the time stamp counter at RIP " + hex(rip) +
+         ", which KVM cannot trap: what it saw when this was recorded is not known");
+  return take_sample(now);
+}
+
+void Player::at_user_cpuid(u64 rip) {
+  if (user_cpuid_unknown_)
+    lose("the guest executes CPUID at CPL 3, at RIP " + hex(rip) +
+         ", where KVM on the host of the recording shows features that the model hides: what it saw is not known");
+}
+
+VirtualNs Player::at_kick(VirtualNs) { return std::get<SampledTime>(head_->body).time; }
+
+// Events that are joined to the one before have its time.
+bool Player::next_joins() const {
+  const VirtualNs* sample = next_sample();
+  return sample && *sample == machine_.clock().now() && head_->moment.count == machine_.clock().count() + 1;
+}
+
 // Lets in all that is due at this Moment. False: the run is over.
 bool Player::let_in_events() {
-  while (head_) {
+  while (head_ && !lost_) {
     const Moment& due = head_->moment;
     const InstrCount count = machine_.clock().count();
     const VirtualNs now = machine_.clock().now();
     if (due.count > count) return true;
+    if (sampled() && !due.fingerprint) {
+      diverge("the replay has more synchronous events than the recording, at event " + std::to_string(head_->number));
+      return false;
+    }
     if (at_own_end()) {
       if (count == due.count) return true;
       const End* end = own_end(head_) ? own_end(head_) : own_end(after_);
@@ -132,7 +219,11 @@ bool Player::let_in_events() {
       waiting_ = true;  // the machine has to idle until then
       return true;
     }
-    const Moment here = moment_of(machine_);
+    if (due.time == now && sampled()) {
+      search(!stands_at(machine_, due));
+      if (searching_) return true;
+    }
+    const Moment here = sampled() ? due : moment_of(machine_);
     if (due.time < now || due.rip != here.rip || due.rcx != here.rcx) {
       diverge("event " + std::to_string(head_->number) + " (" + describe(head_->body) +
               ") happened at another point of the execution");
@@ -160,6 +251,10 @@ bool Player::apply(const Event& event) {
   if (const auto* end = std::get_if<End>(&event.body)) {
     check_end(*end);
     return false;
+  }
+  if (std::holds_alternative<SampledTime>(event.body) && sampled()) {
+    machine_.clock().begin_asynchronous();
+    return true;
   }
   if (std::holds_alternative<Unknown>(event.body) || std::holds_alternative<SampledTime>(event.body) ||
       std::holds_alternative<AsynchronousInterrupt>(event.body)) {
@@ -224,6 +319,13 @@ PlayEnd Player::play(const PlayTarget& target) {
 }
 
 PlayEnd Player::classify(const RunResult& result) {
+  if (lost_ && !divergence_) {
+    std::string what = std::move(*lost_);
+    for (const UnsupportedInstruction& u : machine_.engine().unsupported())
+      what +=
+          "; at RIP " + hex(u.rip) + " it executed " + u.bytes + ", which the CPU model does not have but the host may";
+    diverge(std::move(what));
+  }
   if (error_) return PlayEnd::refused;
   if (divergence_) return PlayEnd::diverged;
   if (end_) return PlayEnd::complete;

@@ -40,7 +40,7 @@ struct PlayTarget {
   Door* through = nullptr;        // stands between the machine and the player, whose visits it makes
 };
 
-class Player final : public Door {
+class Player final : public Door, public TimeSource {
  public:
   // All outlive the player; the machine is at its start. `console` may be null; otherwise it sees all output, and is
   // compared at every state hash. If it has seen nothing else before, it is compared as a whole at the end too.
@@ -64,8 +64,24 @@ class Player final : public Door {
 
   std::optional<InstrCount> next_visit(InstrCount now) override;
   bool visit(std::optional<VirtualNs> idle_until) override;
+  bool visit_candidate() override;
+
+  // Recordings made on KVM: the machine's clock must use the player.
+  VirtualNs at_event(VirtualNs now, bool joined) override;
+  VirtualNs at_time_stamp(VirtualNs now, u64 rip) override;
+  void at_user_cpuid(u64 rip) override;
+  VirtualNs at_kick(VirtualNs now) override;
+  bool is_late(VirtualNs, VirtualNs) const override { return false; }
+  bool next_joins() const override;
+  // The host's CPUID shows more at CPL 3 than the model has, so that what the guest saw there is unknown.
+  void distrust_user_cpuid() { user_cpuid_unknown_ = true; }
 
  private:
+  bool sampled() const { return machine_.clock().sampled(); }
+  const VirtualNs* next_sample() const;
+  VirtualNs take_sample(VirtualNs now);
+  void lose(std::string what);
+  void search(bool on);
   void fetch();
   bool at_own_end() const;
   bool let_in_events();
@@ -74,7 +90,7 @@ class Player final : public Door {
   void check_output(const StateHash& expected);
   void check_end(const End& end);
   void diverge(std::string what, std::vector<std::string> components = {});
-  bool failed() const { return divergence_ || error_; }
+  bool failed() const { return divergence_ || error_ || lost_; }
   PlayEnd classify(const RunResult& result);
 
   Machine& machine_;
@@ -87,6 +103,9 @@ class Player final : public Door {
   std::optional<Event> after_;  // the one after it
   bool waiting_ = false;        // for the time of the head, whose count is reached
   bool stopped_ = false;        // by on_progress, or at stop_event_
+  bool searching_ = false;      // for the asynchronous Moment of the head
+  bool user_cpuid_unknown_ = false;
+  std::optional<std::string> lost_;  // what went wrong in the middle of an instruction
   std::optional<u64> stop_event_;
   InstrCount last_equal_;
   u64 hashes_checked_ = 0;

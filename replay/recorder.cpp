@@ -40,6 +40,31 @@ void Recorder::enter(const Input& input) {
   board_.enter(input);
 }
 
+// On the event's way into the log nothing is derived from the vCPU, which is in the middle of an instruction; its RIP
+// is known, and noted, for time stamps only. Joined events are those at the same time as the one before.
+VirtualNs Recorder::note_event(VirtualNs now, bool joined, u64 rip) {
+  append_pending();
+  VirtualNs time = time_->at_event(now, joined);
+  if (!joined) time = std::max(time, now + 1);
+  Moment moment;
+  moment.count = machine_.clock().count();
+  moment.time = time;
+  moment.rip = rip;
+  append(moment, SampledTime{time});
+  return time;
+}
+
+VirtualNs Recorder::at_event(VirtualNs now, bool joined) { return note_event(now, joined, 0); }
+
+VirtualNs Recorder::at_time_stamp(VirtualNs now, u64 rip) { return note_event(now, false, rip); }
+
+VirtualNs Recorder::at_kick(VirtualNs now) {
+  append_pending();
+  const VirtualNs time = time_->at_kick(now);
+  append(moment_of(machine_), SampledTime{time});
+  return time;
+}
+
 std::optional<InstrCount> Recorder::next_visit(InstrCount now) {
   live_visit_ = live_.next_visit(now);
   checkpoint_visit_ = checkpoints_ ? checkpoints_->next(now) : std::nullopt;

@@ -15,7 +15,7 @@
 
 namespace rondo::replay {
 
-class Recorder final : public InputSink, public Door {
+class Recorder final : public InputSink, public Door, public TimeSource {
  public:
   // `board` takes the input, `live` lets it in (through this recorder: its sink must be this). All outlive the
   // recorder.
@@ -28,6 +28,14 @@ class Recorder final : public InputSink, public Door {
   void enter(const Input& input) override;
   std::optional<InstrCount> next_visit(InstrCount now) override;
   bool visit(std::optional<VirtualNs> idle_until) override;
+
+  // The time of a machine on KVM comes from `source` (which outlives the recorder) and is written down. The machine's
+  // clock must use the recorder.
+  void sample_from(TimeSource& source) { time_ = &source; }
+  VirtualNs at_event(VirtualNs now, bool joined) override;
+  VirtualNs at_time_stamp(VirtualNs now, u64 rip) override;
+  VirtualNs at_kick(VirtualNs now) override;
+  bool is_late(VirtualNs now, VirtualNs due) const override { return time_->is_late(now, due); }
 
   // For the driver, which has a clock: writes what has waited long enough.
   void tick(u64 host_ns);
@@ -44,9 +52,12 @@ class Recorder final : public InputSink, public Door {
   void note_state(bool checkpoint);
   void remark_checkpoint_error();
 
+  VirtualNs note_event(VirtualNs now, bool joined, u64 rip);
+
   Machine& machine_;
   InputSink& board_;
   Door& live_;
+  TimeSource* time_ = nullptr;
   ConsoleDigest& console_;
   RecordingWriter writer_;
   std::optional<CheckpointWriter> checkpoints_;

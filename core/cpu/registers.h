@@ -56,4 +56,10 @@ inline constexpr u32 TSC = 0x10, APIC_BASE = 0x1b, FEATURE_CONTROL = 0x3a, TSC_A
                      SFMASK = 0xc0000084, FS_BASE = 0xc0000100, GS_BASE = 0xc0000101, KERNEL_GS_BASE = 0xc0000102, TSC_AUX = 0xc0000103;
 }
 
+// MSRs whose access is a synchronous event (core/time/clock.h): those of time and of the interrupt controller.
+constexpr bool is_event_msr(u32 index) {
+  return index == msr::TSC || index == msr::TSC_ADJUST || index == msr::APIC_BASE || index == msr::TSC_DEADLINE ||
+         (index >= msr::X2APIC_FIRST && index <= msr::X2APIC_LAST);
+}
+
 }  // namespace rondo

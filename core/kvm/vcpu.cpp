@@ -39,7 +39,7 @@ int VcpuHandle::complete() {
   run_->immediate_exit = 1;
   const int result = run();
   run_->immediate_exit = before;
-  return result == -EINTR ? 0 : result;
+  return result;
 }
 
 std::vector<VcpuHandle::Msr> VcpuHandle::msrs(std::span<const u32> indices) const {
@@ -74,16 +74,16 @@ std::vector<u32> VcpuHandle::set_msrs(std::span<const Msr> msrs) {
   return refused_ones;
 }
 
+std::optional<GuestPhys> VcpuHandle::translate(u64 linear) const {
+  kvm_translation t{};
+  t.linear_address = linear;
+  if (fd_.call(KVM_TRANSLATE, &t) < 0 || !t.valid) return std::nullopt;
+  return GuestPhys{t.physical_address};
+}
+
 Status VcpuHandle::set_cpuid(const std::vector<kvm_cpuid_entry2>& entries) {
   std::vector<u8> bytes = with_list(entries);
   return outcome("KVM_SET_CPUID2", fd_.call(kSetCpuid2, bytes.data()));
 }
-
-Status VcpuHandle::inject_interrupt(u8 vector) {
-  kvm_interrupt interrupt{.irq = vector};
-  return outcome("KVM_INTERRUPT", fd_.call(KVM_INTERRUPT, &interrupt));
-}
-
-Status VcpuHandle::inject_nmi() { return outcome("KVM_NMI", fd_.call(KVM_NMI)); }
 
 }  // namespace rondo::kvm

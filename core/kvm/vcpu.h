@@ -3,12 +3,22 @@
 
 #include <linux/kvm.h>
 
+#include <array>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/kvm/ioctl.h"
 
 namespace rondo::kvm {
+
+// What XSAVE writes in its standard format (SDM 1 13.4). KVM_GET_FPU would do but for MXCSR, which it leaves out. The
+// kernel's headers give the structure another size in C++ than in C, so it and its ioctls are spelled out here.
+struct XsaveArea {
+  alignas(64) std::array<u8, 4096> bytes{};
+};
+inline constexpr unsigned long kGetXsave = _IOC(_IOC_READ, KVMIO, 0xa4, sizeof(XsaveArea));
+inline constexpr unsigned long kSetXsave = _IOC(_IOC_WRITE, KVMIO, 0xa5, sizeof(XsaveArea));
 
 class VcpuHandle {
  public:
@@ -21,7 +31,8 @@ class VcpuHandle {
   int run();
   kvm_run& area() { return *run_; }
   const kvm_run& area() const { return *run_; }
-  // Finishes the I/O or MSR access of the last exit without executing anything more: the state is that after it.
+  // Finishes the I/O or MSR access of the last exit without executing anything more. -EINTR: the state is that after
+  // it; 0: the same instruction has led to another exit.
   int complete();
 
   template <class T>
@@ -40,8 +51,8 @@ class VcpuHandle {
   Status set_regs(const kvm_regs& v) { return set(KVM_SET_REGS, v, "KVM_SET_REGS"); }
   Result<kvm_sregs> sregs() const { return get<kvm_sregs>(KVM_GET_SREGS, "KVM_GET_SREGS"); }
   Status set_sregs(const kvm_sregs& v) { return set(KVM_SET_SREGS, v, "KVM_SET_SREGS"); }
-  Result<kvm_fpu> fpu() const { return get<kvm_fpu>(KVM_GET_FPU, "KVM_GET_FPU"); }
-  Status set_fpu(const kvm_fpu& v) { return set(KVM_SET_FPU, v, "KVM_SET_FPU"); }
+  Result<XsaveArea> xsave() const { return get<XsaveArea>(kGetXsave, "KVM_GET_XSAVE"); }
+  Status set_xsave(const XsaveArea& v) { return set(kSetXsave, v, "KVM_SET_XSAVE"); }
   Result<kvm_vcpu_events> events() const { return get<kvm_vcpu_events>(KVM_GET_VCPU_EVENTS, "KVM_GET_VCPU_EVENTS"); }
   Status set_events(const kvm_vcpu_events& v) { return set(KVM_SET_VCPU_EVENTS, v, "KVM_SET_VCPU_EVENTS"); }
   Result<kvm_debugregs> debug_registers() const { return get<kvm_debugregs>(KVM_GET_DEBUGREGS, "KVM_GET_DEBUGREGS"); }
@@ -56,9 +67,9 @@ class VcpuHandle {
   std::vector<Msr> msrs(std::span<const u32> indices) const;
   // The indices that KVM refused.
   std::vector<u32> set_msrs(std::span<const Msr> msrs);
+  // By the guest's page tables as they are now. None: not mapped.
+  std::optional<GuestPhys> translate(u64 linear) const;
   Status set_cpuid(const std::vector<kvm_cpuid_entry2>& entries);
-  Status inject_interrupt(u8 vector);
-  Status inject_nmi();
 
  private:
   Descriptor fd_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/bus/device_parts.h"
 #include "core/software/code_cache.h"
 #include "core/software/debug_index.h"
 #include "core/software/mode.h"
@@ -74,15 +75,13 @@ void note_access(Vcpu& cpu, const Access2& a, bool write) {
 // A device is touched: the driver looks afterwards, since lines, timers and exits may have changed.
 void device_touched(Vcpu& cpu) { cpu.attention = true; }
 
+// What a device sees of one piece, each an event of its own. Implicit accesses (no op) take no part in time.
 template <class Transfer>
-void device_parts(Piece p, Transfer transfer) {
-  // Naturally aligned parts of at most 8 bytes, in address order.
-  for (unsigned done = 0; done < p.size;) {
-    unsigned part = 8;
-    while (part > p.size - done || ((p.physical + done) & (part - 1))) part /= 2;
-    transfer(p.physical + done, done, part);
-    done += part;
-  }
+void device_parts(Vcpu& cpu, const Op* op, Piece p, Transfer transfer) {
+  for_each_device_part(p.physical, p.size, [&](u64 address, unsigned at, unsigned size) {
+    if (op) cpu.begin_event(op);
+    transfer(address, at, size);
+  });
 }
 
 // Stores to RAM. The page may be watched; `size` stays within it. True if the running block must be left.
@@ -109,10 +108,9 @@ MemStatus load_slow(Vcpu& cpu, const Op* op, u64 linear, unsigned size, void* ou
     if (p.host) {
       std::memcpy(to, p.host, p.size);
     } else {
-      if (op && !device) cpu.sync_clock(op);
       device = true;
       device_touched(cpu);
-      device_parts(p, [&](u64 address, unsigned at, unsigned part) {
+      device_parts(cpu, op, p, [&](u64 address, unsigned at, unsigned part) {
         const u64 value = cpu.mmio->read(address, part);
         std::memcpy(to + at, &value, part);
       });
@@ -128,16 +126,15 @@ MemStatus store_slow(Vcpu& cpu, const Op* op, u64 linear, unsigned size, const v
   if (prepare(cpu, linear, size, Access::write, privilege, stack_segment, a) != MemStatus::ok) return MemStatus::fault;
   note_access(cpu, a, true);
   const u8* from = static_cast<const u8*>(in);
-  bool leave = false, device = false;
+  bool leave = false;
   for (unsigned i = 0; i < a.count; ++i) {
     const Piece& p = a.piece[i];
     if (p.host) {
       leave |= store_ram(cpu, p.host, from, p.size);
     } else {
-      if (op && !device) cpu.sync_clock(op);
-      device = leave = true;
+      leave = true;
       device_touched(cpu);
-      device_parts(p, [&](u64 address, unsigned at, unsigned part) {
+      device_parts(cpu, op, p, [&](u64 address, unsigned at, unsigned part) {
         u64 value = 0;
         std::memcpy(&value, from + at, part);
         cpu.mmio->write(address, part, value);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "core/cpu/register_digest.h"
+#include "core/cpu/state.h"
+
 namespace rondo::software {
 
 std::vector<u16> DebugIndex::set(DebugPoints points) {
@@ -25,6 +28,18 @@ std::vector<u16> DebugIndex::set(DebugPoints points) {
     fresh.push_back(static_cast<u16>(offset));
   }
   return fresh;
+}
+
+// Unlike a breakpoint's, its offset is forgotten: every asynchronous Moment has another one.
+std::vector<u16> DebugIndex::set_search(const std::optional<SearchPoint>& point) {
+  std::vector<u16> fresh;
+  if (point && !ends_block(point->rip & kPageMask)) fresh.push_back(static_cast<u16>(point->rip & kPageMask));
+  search_ = point;
+  return fresh;
+}
+
+bool DebugIndex::found(u64 rip, const u64* gpr) const {
+  return search_ && search_->rip == rip && search_->rcx == gpr[RCX] && search_->digest == register_digest(rip, gpr);
 }
 
 bool DebugIndex::breaks_at(u64 linear) const {

@@ -6,10 +6,12 @@
 #pragma once
 
 #include <bitset>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/debug_points.h"
+#include "core/engine.h"
 
 namespace rondo::software {
 
@@ -22,8 +24,19 @@ class DebugIndex {
   bool has_breakpoints() const { return !points_.breakpoints.empty(); }
   // Whether a block must end before this offset in a page. Stays so when the breakpoint is gone: gdb takes them out and puts
   // them back whenever it stops.
-  bool ends_block(u64 page_offset) const { return offsets_[page_offset]; }
+  bool ends_block(u64 page_offset) const {
+    return offsets_[page_offset] || (search_ && (search_->rip & kPageMask) == page_offset);
+  }
   bool breaks_at(u64 linear) const;
+
+  // Engine::set_search(). Returns the page offset at which blocks must end from now on and did not before.
+  std::vector<u16> set_search(const std::optional<SearchPoint>& point);
+  const std::optional<SearchPoint>& search() const { return search_; }
+  bool found(u64 rip, const u64* gpr) const;
+  // How many elements of a REP at `rip` may be done, with RCX elements to go, before it comes to the point.
+  u64 elements_to_search(u64 rip, u64 rcx) const {
+    return search_ && search_->rip == rip && rcx > search_->rcx ? rcx - search_->rcx : ~u64{0};
+  }
 
   bool has_watchpoints() const { return !pages_.empty(); }
   // The accesses to the page of `linear` that may matter (bits of WatchKind), 0: none.
@@ -45,6 +58,7 @@ class DebugIndex {
   u8 find_page(u64 page) const;
 
   DebugPoints points_;  // breakpoints sorted
+  std::optional<SearchPoint> search_;
   std::bitset<kPageSize> offsets_;
   std::vector<PageRange> pages_;  // one per watchpoint
   DebugStop stop_;

@@ -44,6 +44,8 @@ class Interpreter final : public SoftwareEngine {
 
   EngineStop run(InstrCount stop) override;
   EngineStop step() override;
+  EngineStop run_supervisor(InstrCount stop, u64 instructions) override;
+  u64 flushes() const override { return cpu_.flushes; }
   CpuState state() const override;
   void set_state(const CpuState& state) override;
   void memory_changed() override;
@@ -53,6 +55,7 @@ class Interpreter final : public SoftwareEngine {
   std::vector<UnsupportedInstruction> unsupported() const override;
   void set_debug_points(DebugPoints points) override;
   const DebugStop& debug_stop() const override { return debug_.stop(); }
+  void set_search(const std::optional<SearchPoint>& point) override;
   void pass_breakpoint() override {
     cpu_.passed = cpu_.position(config_.clock.count().value);
     cpu_.passed_rip = cpu_.rip;
@@ -67,11 +70,17 @@ class Interpreter final : public SoftwareEngine {
   }
 
  private:
+  EngineStop run_to(InstrCount stop, u64 instructions);
   void set_stop(u64 stop) {
     cpu_.remaining = static_cast<i64>(stop - count());
     cpu_.stop_count = stop;
   }
   u64 count() const { return cpu_.stop_count - static_cast<u64>(cpu_.remaining); }
+  // The clock's count is the truth; with sampled time it is another quantity, and counting just goes on.
+  void begin_at_clock() {
+    cpu_.stop_count = config_.clock.sampled() ? count() : config_.clock.count().value;
+    cpu_.remaining = 0;
+  }
   void sync() { config_.clock.set_count(InstrCount{count()}); }
   // Between instructions: what happens before the next one? True: run() returns `why`.
   bool attend(EngineStop& why);
@@ -79,6 +88,7 @@ class Interpreter final : public SoftwareEngine {
   void execute_one();
   // What a debugger asked for has come about: before the instruction at RIP, or after the last one.
   bool at_breakpoint();
+  bool at_search();
   bool watchpoint_hit();
   void after_leaving();
   void deliver_fault();
@@ -96,18 +106,31 @@ class Interpreter final : public SoftwareEngine {
   bool delivered_ = false;  // attend() delivered an event
   bool stepping_ = false;  // needs_single_steps(), as of the last look
   std::atomic<bool> interrupted_ = false;
+  InstrCount stop_event_;  // with sampled time
   std::map<std::string, UnsupportedInstruction> unsupported_;
 };
 
 // How many instructions may pass before interrupt() is noticed. A blink.
 constexpr u64 kSlice = 4'000'000;
 
-EngineStop Interpreter::run(InstrCount stop) {
-  const u64 now = config_.clock.count().value;
-  cpu_.stop_count = now;
-  cpu_.remaining = 0;
+EngineStop Interpreter::run(InstrCount stop) { return run_to(stop, ~u64{0}); }
+
+EngineStop Interpreter::run_supervisor(InstrCount stop, u64 instructions) {
+  RONDO_ASSERT(config_.clock.sampled());
+  cpu_.stop_cpl = 3;
+  const EngineStop why = run_to(stop, instructions);
+  cpu_.stop_cpl = 0xff;
+  return why;
+}
+
+// `instructions` matters with sampled time only, where `stop` is a number of synchronous events: attend() looks.
+EngineStop Interpreter::run_to(InstrCount stop, u64 instructions) {
+  begin_at_clock();
   if (cpu_.leave != Leave::unfinished) debug_.clear_hits();
-  const auto next_stop = [&](u64 from) { return std::min(stop.value, from + std::min(kSlice, ~from)); };
+  const u64 now = count();
+  stop_event_ = stop;
+  const u64 last = config_.clock.sampled() ? now + std::min(instructions, ~now) : stop.value;
+  const auto next_stop = [&](u64 from) { return std::min(last, from + std::min(kSlice, ~from)); };
   set_stop(next_stop(now));
   cpu_.attention = true;
   while (true) {
@@ -117,7 +140,7 @@ EngineStop Interpreter::run(InstrCount stop) {
     }
     // The Moment after the last instruction comes before whatever is delivered there: the same Moment for both drives.
     if (cpu_.remaining <= 0) {
-      if (count() >= stop.value) {
+      if (count() >= last) {
         sync();
         return EngineStop::count_reached;
       }
@@ -135,6 +158,10 @@ EngineStop Interpreter::run(InstrCount stop) {
         cpu_.attention = true;
         continue;
       }
+    }
+    if (debug_.search() && at_search()) {
+      sync();
+      return EngineStop::candidate;
     }
     if (debug_.has_breakpoints() && at_breakpoint()) {
       sync();
@@ -162,15 +189,20 @@ EngineStop Interpreter::run(InstrCount stop) {
 }
 
 EngineStop Interpreter::step() {
-  const u64 now = config_.clock.count().value;
-  cpu_.stop_count = now + 1;
-  cpu_.remaining = 1;
+  begin_at_clock();
+  stop_event_ = InstrCount{~u64{0}};
+  cpu_.stop_count += 1;
+  cpu_.remaining += 1;
   if (cpu_.leave != Leave::unfinished) debug_.clear_hits();
   cpu_.attention = true;
   EngineStop why = EngineStop::count_reached;
   if (!attend(why)) {
     why = EngineStop::count_reached;
     // Delivering an event is a step of its own; a halt or an exit shows at the next one.
+    if (!delivered_ && debug_.search() && at_search()) {
+      sync();
+      return EngineStop::candidate;
+    }
     if (!delivered_ && debug_.has_breakpoints() && at_breakpoint()) {
       sync();
       return EngineStop::debug;
@@ -197,10 +229,17 @@ bool Interpreter::attend(EngineStop& why) {
   }
   // Devices may have asked for the end of the run, or armed a timer that is due before the stop count.
   sync();
+  if (config_.clock.in_joined_events()) return false;
   const auto due = config_.clock.next_due_count();
-  if (config_.exit_requested() || (due && due->value < cpu_.stop_count)) {
+  const bool due_in_slice = due && (config_.clock.sampled() || due->value < cpu_.stop_count);
+  if (config_.exit_requested() || due_in_slice) {
     cpu_.attention = true;
     why = EngineStop::attention;
+    return true;
+  }
+  if (config_.clock.sampled() && config_.clock.count() >= stop_event_) {
+    cpu_.attention = true;
+    why = EngineStop::count_reached;
     return true;
   }
   if (a.pending_debug && !a.mov_ss_shadow) {
@@ -218,6 +257,11 @@ bool Interpreter::attend(EngineStop& why) {
   }
   if (a.activity == Activity::halted) {
     why = EngineStop::halted;
+    return true;
+  }
+  if (cpu_.cpl == cpu_.stop_cpl && !delivered_) {
+    cpu_.attention = true;
+    why = EngineStop::user;
     return true;
   }
   stepping_ = needs_single_steps(cpu_);
@@ -326,6 +370,23 @@ bool Interpreter::at_breakpoint() {
   debug_.stop().breakpoint = GuestLinear{linear};
   debug_.stop().before = here;
   return true;
+}
+
+// RF, which a REP sets while it is unfinished, is not part of an asynchronous Moment.
+bool Interpreter::at_search() {
+  if (!debug_.found(cpu_.rip, cpu_.slots.data())) return false;
+  const Position here = cpu_.position(count());
+  if (cpu_.searched == here) return false;
+  cpu_.searched = here;
+  cpu_.rflags_rest &= ~flags::RF;
+  return true;
+}
+
+void Interpreter::set_search(const std::optional<SearchPoint>& point) {
+  cache_.drop_spanning(debug_.set_search(point));
+  cpu_.searched = Position{InstrCount{~u64{0}}};
+  cpu_.code_generation = cache_.generation();
+  privilege_context_changed(cpu_);
 }
 
 // Inside a REP that goes on there is no place to stop.

@@ -24,6 +24,12 @@ struct SoftwareEngineConfig {
 class SoftwareEngine : public Engine, public CpuPins {
  public:
   virtual u64 code_cache_bytes() const = 0;  // a diagnostic
+
+  // For an engine that leaves some code to this one. As run(), with sampled time: also stops after at most this many
+  // instructions (with EngineStop::count_reached), and before the first instruction at CPL 3 (with EngineStop::user).
+  virtual EngineStop run_supervisor(InstrCount stop, u64 instructions) = 0;
+  // How often the guest has flushed a TLB: what another engine has derived from page tables may then be void.
+  virtual u64 flushes() const = 0;
 };
 
 std::unique_ptr<SoftwareEngine> make_software_engine(SoftwareEngineConfig config);

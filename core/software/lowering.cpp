@@ -39,6 +39,7 @@ const Op* stop(Vcpu& cpu, const Op* op) {
 
 [[gnu::noinline]] bool stops_here(const Vcpu& cpu, const Op* op) {
   const u64 rip = cpu.slots[kSlotRip / 8];
+  if (cpu.debug->found(rip, cpu.slots.data()) && cpu.searched != cpu.position(cpu.count_before(op))) return true;
   if (!cpu.debug->breaks_at(cpu.code64() ? rip : (rip + cpu.arch.segment[CS].base) & 0xffffffff)) return false;
   return cpu.passed != cpu.position(cpu.count_before(op)) || cpu.passed_rip != rip;
 }

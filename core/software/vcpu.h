@@ -72,6 +72,7 @@ struct Vcpu {
   bool rep_unfinished = false;  // set by a REP body that must be re-entered: RIP and count do not advance
   bool no_single_step = false;  // set by INT n and SYSCALL: TF as it was before them causes no trap after them
   u8 cpl = 0;
+  u8 stop_cpl = 0xff;       // the driver looks when this level is reached
   u64 rip_mask = ~u64{0};   // 32-bit wrap of EIP outside 64-bit mode
   Fault fault;              // with Leave::fault
   alignas(16) std::array<u8, 16> wide_operand{};  // a vector operand that came by the slow path (ops/simd.h); no state
@@ -96,6 +97,9 @@ struct Vcpu {
   // No breakpoint stops here.
   Position passed{InstrCount{~u64{0}}};
   u64 passed_rip = 0;
+  // No search stops here again.
+  Position searched{InstrCount{~u64{0}}};
+  u64 flushes = 0;  // how often the guest flushed a TLB, which this engine does not need
   UnsupportedLog* unsupported_log = nullptr;
 
   template <class T>
@@ -142,8 +146,10 @@ struct Vcpu {
   Position position(u64 count) const {
     return {InstrCount{count}, delivered.count.value == count ? delivered.deliveries : 0};
   }
-  // Brings the Clock to the Moment of *op: before any device, timer or time-stamp is touched.
+  // Brings the Clock to the Moment of *op.
   void sync_clock(const Op* op) { clock->set_count(InstrCount{count_before(op)}); }
+  // The same for a synchronous event (core/time/clock.h): before any device or time-stamp is touched.
+  void begin_event(const Op* op) { clock->begin_event(InstrCount{count_before(op)}); }
   u64 tsc() const { return clock->now().value + arch.tsc_offset; }
 };
 

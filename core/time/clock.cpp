@@ -44,6 +44,7 @@ std::optional<InstrCount> Clock::next_due_count() const {
   if (!next_) return std::nullopt;
   const VirtualNs when = timers_[*next_].due;
   if (when <= now()) return count_;
+  if (source_) return std::nullopt;  // at which event, nobody knows
   const u64 wait = when - now();
   const u64 instructions = wait / kNsPerInstruction + (wait % kNsPerInstruction != 0);
   // A timer beyond the 64-bit count is never reached.
@@ -60,6 +61,25 @@ bool Clock::fire_due() {
     fired = true;
   }
   return fired;
+}
+
+// The event's number is in the count while its time is asked for; now() stays.
+VirtualNs Clock::begin_sample() {
+  const VirtualNs before = now();
+  count_ += 1;
+  skipped_ns_ -= kNsPerInstruction;
+  return before;
+}
+
+void Clock::advance_to(VirtualNs when) { move_to(std::max(now(), when)); }
+
+void Clock::move_to(VirtualNs when) { skipped_ns_ = when.value - count_.value * kNsPerInstruction; }
+
+void Clock::count_from(InstrCount count) {
+  const VirtualNs time = now();
+  source_ = nullptr;
+  count_ = count;
+  move_to(time);
 }
 
 void Clock::skip_to(VirtualNs when) {

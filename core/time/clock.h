@@ -1,7 +1,12 @@
 // Virtual time and the timers that devices arm on it.
 //
-// Time is a function of the instruction count: now = count * kNsPerInstruction + idle skips (DESIGN: promise 4). The engine sets the
-// exact count before any device is touched, so a device that reads the clock in the middle of a block sees the exact Moment.
+// Time is a function of the instruction count: now = count * kNsPerInstruction + idle skips (DESIGN: promise 4). The
+// engine sets the exact count before any device is touched, so a device that reads the clock in the middle of a block
+// sees the exact Moment.
+//
+// Where nobody counts instructions (a run on KVM, and every replay of one), a TimeSource gives the time at each
+// synchronous event: an access to a port, to a device's memory or to an MSR of time or of interrupts, one at a time,
+// and a halt. The count is then the number of synchronous events (docs/decisions/0010-sampled-time.md).
 #pragma once
 
 #include <functional>
@@ -21,20 +26,71 @@ struct TimerId {
   u32 index = 0;
 };
 
+// Gives the time of a machine whose instructions are not counted.
+class TimeSource {
+ public:
+  virtual ~TimeSource() = default;
+  // A synchronous event begins; `now` is the time so far. `joined`: nothing could be delivered since the previous
+  // event, because both belong to one instruction or to one batch of a string instruction. Returns the time, not before
+  // `now`.
+  virtual VirtualNs at_event(VirtualNs now, bool joined) = 0;
+  // The event is a time stamp: RDTSC or RDTSCP at `rip`, executed by the software engine. On hardware it is no event
+  // unless the host can be made to trap it.
+  virtual VirtualNs at_time_stamp(VirtualNs now, u64 rip) {
+    static_cast<void>(rip);
+    return at_event(now, false);
+  }
+  // The software engine executes, at CPL 3, an instruction that hardware may answer differently: no event.
+  virtual void at_user_cpuid(u64 rip) { static_cast<void>(rip); }
+  // The vCPU was stopped where nothing happened (an asynchronous Moment): the time there, not before `now`.
+  virtual VirtualNs at_kick(VirtualNs now) = 0;
+  // Whether it is `due` by now. Asking changes nothing.
+  virtual bool is_late(VirtualNs now, VirtualNs due) const = 0;
+  // Whether the next event will be joined to the last one. Only a replay knows.
+  virtual bool next_joins() const { return false; }
+};
+
 class Clock final : public Saveable {
  public:
   VirtualNs now() const { return VirtualNs{count_.value * kNsPerInstruction + skipped_ns_}; }
   InstrCount count() const { return count_; }
 
-  // Devices: create timers while the board is built, arm and disarm them afterwards. A timer that is due in the past fires at
-  // the next opportunity. Timers due at the same time fire in order of their index.
+  // Devices: create timers while the board is built, arm and disarm them afterwards. A timer that is due in the past
+  // fires at the next opportunity. Timers due at the same time fire in order of their index.
   TimerId add_timer(std::string name, std::function<void()> on_due);
   void arm(TimerId timer, VirtualNs due);
   void disarm(TimerId timer);
   std::optional<VirtualNs> due(TimerId timer) const;
 
   // The scheduler's side.
-  void set_count(InstrCount count) { count_ = count; }
+  // The exact count; no effect with a time source.
+  void set_count(InstrCount count) {
+    if (!source_) count_ = count;
+  }
+  // A synchronous event begins at this count.
+  void begin_event(InstrCount count, bool joined = false) {
+    if (!source_) {
+      count_ = count;
+    } else {
+      const VirtualNs before = begin_sample();
+      advance_to(source_->at_event(before, joined));
+    }
+  }
+  void begin_time_stamp(u64 rip) { advance_to(source_->at_time_stamp(begin_sample(), rip)); }
+  void note_user_cpuid(u64 rip) {
+    if (source_) source_->at_user_cpuid(rip);
+  }
+  // From now on the count is that of synchronous events and time comes from `source`, which outlives its use. Null: as
+  // before.
+  void use_samples(TimeSource* source) { source_ = source; }
+  // Time is counted again: the count is `count`, and now() stays.
+  void count_from(InstrCount count);
+  bool sampled() const { return source_ != nullptr; }
+  // With a time source: the machine stands at an asynchronous Moment; it gets later. Whether it is later than `due`.
+  void begin_asynchronous() { move_to(source_->at_kick(now())); }
+  bool is_late(VirtualNs due) const { return source_->is_late(now(), due); }
+  // Between events that are joined nothing is delivered.
+  bool in_joined_events() const { return source_ && source_->next_joins(); }
   std::optional<VirtualNs> next_due() const;
   // The count at which the next timer is due, as long as nothing is skipped; none if no timer is armed.
   std::optional<InstrCount> next_due_count() const;
@@ -54,9 +110,13 @@ class Clock final : public Saveable {
     VirtualNs due;
   };
   void find_next();
+  VirtualNs begin_sample();
+  void advance_to(VirtualNs when);
+  void move_to(VirtualNs when);
 
   InstrCount count_;
-  u64 skipped_ns_ = 0;
+  u64 skipped_ns_ = 0;  // with a time source: whatever makes now() right
+  TimeSource* source_ = nullptr;
   std::vector<Timer> timers_;
   std::optional<u32> next_;  // derived: the armed timer that fires first
 };

@@ -11,6 +11,7 @@
 #include "harness/host/clock.h"
 #include "harness/host/entropy.h"
 #include "harness/host/file.h"
+#include "harness/recordings/describe.h"
 #include "harness/recordings/playback.h"
 
 namespace rondo::cli {
@@ -98,6 +99,10 @@ int debug_command(const DebugOptions& options) {
     playback = recordings::Playback::open(options.recording, &output);
   if (!own_board) return fail(own_board.error().message);
   if (!playback) return fail(playback.error().message);
+  if (!live) {
+    if (Status counted = recordings::require_counted((*playback)->reader(), "rondo debug"); !counted)
+      return fail(counted.error().message);
+  }
   Board& board = live ? **own_board : (*playback)->board();
   output.attach(board.clock());
 

@@ -30,6 +30,7 @@ constexpr ExitStatus exit_status(ExitReason reason) {
       return kGuestBroke;
     case ExitReason::stopped:
     case ExitReason::debug:
+    case ExitReason::host_failure:
       break;
   }
   return kOther;

@@ -83,7 +83,7 @@ void add_machine(CLI::App& app, RunOptions& o) {
   add_value(
       app, "--memory", parse_size, [&o](u64 v) { o.board.memory_bytes = v; }, "guest memory [256M]", "SIZE");
   app.add_option("--cpus", o.cpus, "number of vCPUs; only 1 so far")->type_name("N")->capture_default_str();
-  app.add_option("--engine", o.engine, "what executes the guest: software (kvm: not available yet)")
+  app.add_option("--engine", o.engine, "what executes the guest: software, or kvm (see rondo doctor)")
       ->type_name("NAME")
       ->capture_default_str();
   add_value(
@@ -121,14 +121,19 @@ void add_run(CLI::App& app, RunOptions& o) {
   app.add_option("--record", o.record_path, "record the run into this new directory (see rondo replay)")
       ->type_name("DIR");
   add_value(
-      app, "--hash-interval", parse_count, [&o](u64 v) { o.recording.hash_interval = v; },
-      "with --record: instructions between state hashes, 0: only at the end [100M]", "N");
+      app, "--hash-interval", parse_count, [&o](u64 v) { o.hash_interval = v; },
+      "with --record: instructions between state hashes, 0: only at the end [100M; on KVM 20k events]", "N");
   add_value(
-      app, "--checkpoint-interval", parse_count, [&o](u64 v) { o.recording.checkpoint_interval = v; },
-      "with --record: instructions between the first checkpoints, 0: none [100M]", "N");
+      app, "--checkpoint-interval", parse_count, [&o](u64 v) { o.checkpoint_interval = v; },
+      "with --record: instructions between the first checkpoints, 0: none [100M; on KVM 100k events]", "N");
   add_value(
       app, "--trace", parse_trace_range, [&o](TraceRange v) { o.trace = std::move(v); },
       "write every instruction between two counts, with the registers it changed", "FROM..TO[=FILE]");
+  app.add_flag("--insist", o.insist,
+               "with --record on KVM: record although this host lets a guest see what no log can hold");
+  add_value(
+      app, "--kick-every", parse_duration, [&o](u64 v) { o.kick_every_ns = v; },
+      "on KVM: how often a guest that computes without events is interrupted [1ms]", "TIME");
   // For Rondo's own tests: not shown.
   app.add_flag("--single-step", o.single_step, "the reference drive")->group("");
   add_value(

@@ -83,7 +83,7 @@ std::string to_json(const Report& report, PlayEnd end, const replay::Player& pla
 }  // namespace
 
 int replay_command(const ReplayOptions& options) {
-  if (options.engine == "kvm") return fail("--engine kvm is not available yet: use --engine software");
+  if (options.engine == "kvm") return fail("--engine kvm: replays run on the software engine: use --engine software");
   if (options.engine != "software") return fail("--engine '" + options.engine + "' is not known: use software");
   std::optional<recordings::MomentName> to;
   if (!options.to.empty()) {

@@ -12,6 +12,7 @@
 #include "harness/cli/progress.h"
 #include "harness/host/entropy.h"
 #include "harness/host/file.h"
+#include "harness/kvm/plan.h"
 #include "harness/recordings/start.h"
 #include "harness/report.h"
 #include "harness/trace.h"
@@ -20,6 +21,11 @@
 
 namespace rondo::cli {
 namespace {
+
+// On KVM, where synchronous events are counted.
+constexpr u64 kPollEveryEvents = 64;
+constexpr replay::RecordingSettings kDefaults{.hash_interval = 100'000'000, .checkpoint_interval = 100'000'000};
+constexpr replay::RecordingSettings kDefaultsOnKvm{.hash_interval = 20'000, .checkpoint_interval = 100'000};
 
 constexpr u64 kMaximumSavedState = u64{64} << 30;
 
@@ -35,7 +41,8 @@ class RunSession {
       : options_(options),
         board_(board),
         console_(console),
-        live_(kPollEvery, [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); }),
+        live_(board.clock().sampled() ? kPollEveryEvents : kPollEvery,
+              [this](std::optional<VirtualNs> idle_until) { return exchange(idle_until); }),
         progress_(host::is_terminal(2) && !console.on_terminal() && !console.interactive()),
         start_(host::monotonic_now()),
         first_count_(board.machine().clock().count()) {
@@ -44,16 +51,21 @@ class RunSession {
 
   Status record(replay::RecordingWriter writer, replay::ConsoleDigest& digest) {
     std::optional<replay::CheckpointWriter> checkpoints;
-    if (options_.recording.checkpoint_interval != 0) {
+    if (writer.manifest().settings.checkpoint_interval != 0) {
       Result<replay::CheckpointWriter> started = recordings::start_checkpoints(writer, board_);
       if (!started) return started.error();
       checkpoints.emplace(std::move(*started));
     }
     recorder_.emplace(board_.machine(), board_, live_, digest, std::move(writer));
+    if (options_.board.time_source) {
+      recorder_->sample_from(*options_.board.time_source);
+      board_.machine().clock().use_samples(&*recorder_);
+    }
     if (checkpoints) recorder_->add_checkpoints(std::move(*checkpoints));
     return success();
   }
   void plant(recordings::Plants& plants) { plants_ = &plants; }
+  void follow(HostTimeSource& host_time) { host_time_ = &host_time; }
   replay::Recorder* recorder() { return recorder_ ? &*recorder_ : nullptr; }
 
   // Runs to `stop` (or the run's own end). Nothing if `stop` was reached first.
@@ -76,6 +88,11 @@ class RunSession {
     return wall_limit_reached_ ? "wall_limit" : std::string(to_string(result.reason));
   }
   bool wall_limit_reached() const { return wall_limit_reached_; }
+  // Asked where nothing else comes by: a guest on KVM that computes without events.
+  bool wants_out() {
+    wall_limit_reached_ |= wall_deadline_ && host::monotonic_now() >= *wall_deadline_;
+    return wall_limit_reached_ || host::StopSignals::pending() != 0;
+  }
   // Once: the disk that has no room for one checkpoint has none for the next.
   void tell_checkpoint_error() {
     const auto error = recorder_->take_checkpoint_error();
@@ -108,7 +125,9 @@ class RunSession {
     }
     progress_.update(board_.machine().clock());
     InputSink& sink = recorder_ ? static_cast<InputSink&>(*recorder_) : board_;
-    return console_.exchange(board_, sink, idle_until, wall_deadline_);
+    const bool go_on = console_.exchange(board_, sink, idle_until, wall_deadline_);
+    if (idle_until && host_time_) host_time_->leave_out();
+    return go_on;
   }
 
   const RunOptions& options_;
@@ -117,6 +136,7 @@ class RunSession {
   PollingDoor live_;
   std::optional<replay::Recorder> recorder_;
   recordings::Plants* plants_ = nullptr;
+  HostTimeSource* host_time_ = nullptr;
   Progress progress_;
   host::HostNs start_;
   InstrCount first_count_;
@@ -126,11 +146,20 @@ class RunSession {
 };
 
 // The recording's directory, its images and its manifest; the events that were sampled before the start come first.
-Result<replay::RecordingWriter> start_recording(const RunOptions& options, const BoardConfig& config, Board& board) {
+Result<replay::RecordingWriter> start_recording(const RunOptions& options, const BoardConfig& config, Board& board,
+                                                const std::optional<KvmPlan>& plan) {
+  const replay::RecordingSettings& defaults = config.engine == EngineKind::kvm ? kDefaultsOnKvm : kDefaults;
+  const replay::RecordingSettings settings{
+      .hash_interval = options.hash_interval.value_or(defaults.hash_interval),
+      .checkpoint_interval = options.checkpoint_interval.value_or(defaults.checkpoint_interval)};
   std::vector<std::string> marks;
   for (const recordings::Plant& plant : options.plants) marks.push_back(plant_mark(plant));
+  if (plan) {
+    for (const std::string& what : plan->unlogged)
+      marks.push_back("not guaranteed if the guest uses " + what + ": on this host KVM cannot log it");
+  }
   Result<replay::RecordingWriter> writer =
-      recordings::start_recording(options.record_path, board, config, options.recording, std::move(marks));
+      recordings::start_recording(options.record_path, board, config, settings, std::move(marks));
   if (!writer) return writer;
   const replay::Moment start = replay::moment_of(board.machine());
   if (options.rtc_from_host) {
@@ -193,8 +222,19 @@ void tell_end(const Report& report, Machine& machine, const RunResult& result, b
 }
 
 Status check_options(const RunOptions& o) {
-  if (o.engine == "kvm") return Error{"--engine kvm is not available yet: use --engine software"};
-  if (o.engine != "software") return Error{"--engine '" + o.engine + "' is not known: use software"};
+  if (o.engine == "kvm") {
+    if (o.max_instructions)
+      return Error{"--max-instructions: on KVM nothing counts instructions: use --max-time or --max-wall"};
+    const std::pair<bool, const char*> software_only[] = {{o.trace.has_value(), "--trace"},
+                                                          {o.save_at.has_value(), "--save-at"},
+                                                          {!o.restore_path.empty(), "--restore"},
+                                                          {o.single_step, "--single-step"},
+                                                          {!o.plants.empty(), "--plant"}};
+    for (const auto& [given, name] : software_only)
+      if (given) return Error{std::string(name) + " is of the software engine: record, and use it on the replay"};
+  } else if (o.engine != "software") {
+    return Error{"--engine '" + o.engine + "' is not known: use software or kvm"};
+  }
   if (o.cpus != 1) return Error{"--cpus " + std::to_string(o.cpus) + ": only 1 is supported so far"};
   if (o.kernel_path.empty() && o.restore_path.empty())
     return Error{"--kernel is missing: name a bzImage, a vmlinux or a multiboot kernel"};
@@ -202,6 +242,15 @@ Status check_options(const RunOptions& o) {
     return Error{"--record and --restore cannot be combined: a recording starts at reset"};
   if (o.save_at && o.trace) return Error{"--save-at and --trace cannot be combined: use two runs"};
   return success();
+}
+
+// Fail closed: what a guest could observe unlogged is refused, unless the user insists.
+Status check_recordable(const RunOptions& o, const KvmPlan& plan) {
+  if (o.record_path.empty() || o.insist || plan.unlogged.empty()) return success();
+  std::string what;
+  for (std::size_t i = 0; i < plan.unlogged.size(); ++i) what += (i ? ", " : "") + plan.unlogged[i];
+  return Error{"--record: on this host a guest on KVM can use " + what +
+               " unlogged (rondo doctor): --insist records it anyway, and a replay stops where such a thing is used"};
 }
 
 }  // namespace
@@ -217,6 +266,21 @@ int run_command(const RunOptions& given) {
     Result<host::AtomicFile> created = host::AtomicFile::create(options.report_path, "report");
     if (!created) return fail(created.error().message);
     report_file.emplace(std::move(*created));
+  }
+
+  std::optional<KvmPlan> plan;
+  HostTimeSource host_time;
+  HostKicker kicker(options.kick_every_ns);
+  if (options.engine == "kvm") {
+    Result<KvmPlan> made = plan_kvm();
+    if (!made) return fail(made.error().message);
+    plan = std::move(*made);
+    if (Status checked = check_recordable(options, *plan); !checked) return fail(checked.error().message);
+    options.board.engine = EngineKind::kvm;
+    options.board.kvm = plan->settings;
+    options.board.kvm.kicker = &kicker;
+    options.board.time_source = &host_time;
+    options.board.command_line += plan->kernel_parameters;
   }
 
   Console console(options.console);
@@ -257,7 +321,7 @@ int run_command(const RunOptions& given) {
   if (!plants) return fail(plants.error().message);
   std::optional<replay::RecordingWriter> writer;
   if (!options.record_path.empty()) {
-    Result<replay::RecordingWriter> started = start_recording(options, config, **board);
+    Result<replay::RecordingWriter> started = start_recording(options, config, **board, plan);
     if (!started) return fail(started.error().message);
     writer.emplace(std::move(*started));
   }
@@ -271,10 +335,16 @@ int run_command(const RunOptions& given) {
     if (Status started = session.record(std::move(*writer), digest); !started) return fail(started.error().message);
   }
   session.plant(**plants);
+  if (plan) session.follow(host_time);
+  kicker.ask([&session] { return session.wants_out(); });
   Result<RunResult> result = run_with_stations(
       options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);
   console.close();
   if (!result) return fail(result.error().message, kOther);
+  if (result->reason == ExitReason::host_failure)
+    return fail(
+        (*board)->machine().engine().failure() + (session.recorder() ? "; the recording is good up to here" : ""),
+        kOther);
   if (replay::Recorder* recorder = session.recorder()) {
     std::optional<u32> code;
     if (result->reason == ExitReason::debug_exit) code = result->debug_exit_code;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "harness/board.h"
+#include "harness/kvm/host.h"
 #include "harness/recordings/plant.h"
 #include "harness/values.h"
 #include "replay/format/manifest.h"
@@ -20,7 +21,8 @@ struct RunOptions {
   std::string console = "stdio";
   std::string report_path;
   std::string record_path;  // empty: not recorded
-  replay::RecordingSettings recording{.hash_interval = 100'000'000, .checkpoint_interval = 100'000'000};
+  // In instructions; on KVM in synchronous events. Without a value: defaults of the engine.
+  std::optional<u64> hash_interval, checkpoint_interval;
   bool rtc_from_host = false;   // the guest's clock starts at the host's time, which is recorded
   bool seed_from_host = false;  // the seed is drawn from the host's randomness, and recorded
   std::optional<InstrCount> max_instructions;
@@ -32,6 +34,8 @@ struct RunOptions {
   std::string save_path;
   std::string restore_path;
   std::vector<recordings::Plant> plants;
+  u64 kick_every_ns = kKickEveryNs;  // on KVM
+  bool insist = false;               // record although a guest could observe what no log holds
 };
 
 // Returns the exit status. Errors are one line on standard error.

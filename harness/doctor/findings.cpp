@@ -82,6 +82,11 @@ void add_facts(std::vector<Finding>& list, const KvmFacts& f) {
                                    f.instructions_tried.kernel));
   list.push_back(
       emulation_finding("emulation_user", "instructions at CPL 3", f.not_emulated.user, f.instructions_tried.user));
+  list.push_back(
+      {"syscall", "SYSCALL", f.syscall_enters_kernel ? Grade::good : Grade::bad,
+       f.syscall_enters_kernel ? "enters the kernel" : "does not enter the kernel: the guest goes on at CPL 3"});
+  list.push_back({"int_n", "INT n at CPL 3", f.interrupts_by_program ? Grade::good : Grade::bad,
+                  f.interrupts_by_program ? "enters the kernel" : "raises something else than it should"});
   list.push_back({"single_step", "single step", of(f.debug.kernel.single_step, f.debug.user.single_step),
                   both(f.debug.kernel.single_step, f.debug.user.single_step)});
   list.push_back({"single_step_rep", "single step in REP", f.single_step_rep ? Grade::good : Grade::limited,

@@ -60,7 +60,9 @@ struct KvmFacts {
   AtLevels<DebugProbe> debug;
   bool single_step_rep = false;  // each iteration shows
   AtLevels<DirtyLog> dirty_log;
-  bool window_exact = false;  // the interrupt window opens exactly behind the STI shadow
+  bool syscall_enters_kernel = false;  // SYSCALL at CPL 3 goes on at CPL 0
+  bool interrupts_by_program = false;  // INT n at CPL 3
+  bool window_exact = false;           // the interrupt window opens exactly behind the STI shadow
   bool msr_exits = false;
   bool immediate_exit = false;
   AtLevels<double> mips;          // million instructions per second, in a loop of two

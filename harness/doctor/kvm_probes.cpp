@@ -129,6 +129,25 @@ DirtyLog probe_dirty_log(const kvm::System& system, Level level) {
   return others || ((*bits)[0] & ~kWritten & ~kTablePages) ? DirtyLog::superset : DirtyLog::exact;
 }
 
+// SYSCALL to a handler that does something privileged.
+bool probe_syscall(ProbeGuest& guest) {
+  constexpr u64 kHandler = ProbeGuest::kCode + 0x200;
+  const u8 handler[] = {0x0f, 0x06, 0xe6, ProbeGuest::kEndPort, 0xf4};  // clts; out kEndPort, al; hlt
+  std::memcpy(guest.memory().data() + kHandler, handler, sizeof handler);
+  const kvm::VcpuHandle::Msr msrs[] = {
+      {msr::STAR, u64{ProbeGuest::kCode0} << 32}, {msr::LSTAR, kHandler}, {msr::SFMASK, flags::IF}};
+  if (!guest.vcpu().set_msrs(msrs).empty()) return false;
+  const u8 code[] = {0x0f, 0x05};
+  const Outcome o = guest.run(code, {.level = Level::user, .rflags = flags::IF});
+  return o.ending == Ending::finished && o.regs.rip > kHandler;
+}
+
+bool probe_software_interrupt(ProbeGuest& guest) {
+  const u8 code[] = {0xcd, 0x10};
+  const Outcome o = guest.run(code, {.level = Level::user});
+  return o.ending == Ending::exception && o.vector == 0x10;
+}
+
 // STI; NOP; NOP with a window asked for: it must open behind the first NOP, where the shadow ends.
 bool probe_window(ProbeGuest& guest) {
   const u8 code[] = {0xfb, 0x90, 0x90, 0x90};
@@ -193,6 +212,8 @@ Result<KvmFacts> probe_kvm(const kvm::System& system) {
     at(facts.mips, level) = probe_mips(guest, level);
     at(facts.port_exit_us, level) = probe_port_exit(guest, level);
   }
+  facts.syscall_enters_kernel = probe_syscall(guest);
+  facts.interrupts_by_program = probe_software_interrupt(guest);
   facts.window_exact = probe_window(guest);
   facts.msr_exits = probe_msr_filter(system);
   facts.immediate_exit = facts.mips.kernel > 0 && facts.mips.user > 0;  // the kick ended both loops

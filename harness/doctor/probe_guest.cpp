@@ -15,7 +15,7 @@ namespace {
 constexpr u64 kBytes = u64{2} << 20;
 constexpr u64 kPml4 = 0x1000, kPdpt = 0x2000, kLowDirectory = 0x3000, kHighDirectory = 0x4000, kGdt = 0x5000,
               kTss = 0x5800, kIdt = 0x6000, kStubs = 0x7000, kKernelStack = 0x21000;
-constexpr u16 kCode0 = 0x08, kData0 = 0x10, kUserData = 0x1b, kUserCode = 0x23, kTssSelector = 0x28;
+constexpr u16 kCode0 = ProbeGuest::kCode0, kData0 = 0x10, kUserData = 0x1b, kUserCode = 0x23, kTssSelector = 0x28;
 constexpr u64 kUserWritablePresent = 7, kLargePage = 0x80;
 constexpr unsigned kStubBytes = 16;
 

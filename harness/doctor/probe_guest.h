@@ -36,6 +36,7 @@ class ProbeGuest {
  public:
   // Where things lie in the guest's 2 MB.
   static constexpr u64 kCode = 0x8000, kData = 0x9000, kUserStack = 0x31000, kMmio = 0xe0000000;
+  static constexpr u16 kCode0 = 0x08;  // the kernel's code segment; its data segment follows
   static constexpr u8 kEndPort = 0xe0, kExceptionPort = 0xe1, kLoopPort = 0xe2;
 
   static Result<std::unique_ptr<ProbeGuest>> create(const kvm::System& system, bool log_writes = false);

@@ -44,6 +44,7 @@ class TimeTravel::RunDoor final : public Door {
     if (!idle_until && count.value % kRecentEvery == 0) travel_.on_grid(count);
     return true;
   }
+  bool visit_candidate() override { return travel_.input().visit_candidate(); }
 
  private:
   static constexpr InstrCount kNever_{~u64{0}};

@@ -45,13 +45,12 @@ KickTimer::~KickTimer() {
   if (owned_) timer_delete(timer_);
 }
 
-void KickTimer::set(u64 first_ns, u64 every_ns) {
-  const itimerspec spec{.it_interval = from_ns(every_ns), .it_value = from_ns(first_ns)};
+void KickTimer::set(u64 ns) {
+  const itimerspec spec{.it_interval = {}, .it_value = from_ns(ns)};
   timer_settime(timer_, 0, &spec, nullptr);
 }
 
-void KickTimer::arm(u64 ns) { set(ns ? ns : 1, 0); }
-void KickTimer::arm_every(u64 ns) { set(ns ? ns : 1, ns ? ns : 1); }
-void KickTimer::disarm() { set(0, 0); }
+void KickTimer::arm(u64 ns) { set(ns ? ns : 1); }
+void KickTimer::disarm() { set(0); }
 
 }  // namespace rondo::host

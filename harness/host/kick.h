@@ -18,13 +18,12 @@ class KickTimer {
   KickTimer& operator=(KickTimer&&) = delete;
   ~KickTimer();
 
-  void arm(u64 ns);        // once, `ns` from now
-  void arm_every(u64 ns);  // and again, until disarmed
+  void arm(u64 ns);  // once, `ns` from now
   void disarm();
 
  private:
   explicit KickTimer(timer_t timer) : timer_(timer), owned_(true) {}
-  void set(u64 first_ns, u64 every_ns);
+  void set(u64 ns);
   timer_t timer_;
   bool owned_ = false;
 };

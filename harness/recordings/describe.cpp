@@ -9,7 +9,7 @@
 namespace rondo::recordings {
 namespace {
 
-constexpr char kCpuModel[] = "rondo-v1";
+constexpr char kCpuModel[] = "rondo-v1", kInSoftware[] = "software";
 
 // What the guest can see with CPUID at reset.
 std::vector<replay::CpuidLeaf> cpuid_leaves() {
@@ -45,7 +45,7 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   m.program_version = program_version;
   m.recording_id = new_recording_id();
   m.machine.memory_bytes = config.memory_bytes;
-  m.machine.engine = "software";
+  m.machine.engine = config.engine == EngineKind::kvm ? kOnKvm : kInSoftware;
   m.machine.seed = config.seed;
   m.machine.rtc_start = config.rtc_start;
   m.machine.command_line = config.command_line;
@@ -53,15 +53,22 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   m.machine.cpu_model = kCpuModel;
   m.machine.cpuid = cpuid_leaves();
   m.host.push_back({"cpu", host::cpu_name()});
+  if (config.engine == EngineKind::kvm && config.kvm.user_cpuid_leaks) m.host.push_back({kUserCpuidFact, "not masked"});
   m.settings = settings;
   for (const auto& [name, hash] : board.machine().component_hashes()) m.component_names.push_back(name);
   return m;
 }
 
+Status require_counted(const replay::RecordingReader& reader, const std::string& command) {
+  if (reader.manifest().machine.engine == kInSoftware) return success();
+  return Error{"recording '" + reader.directory() + "': it was made on KVM, where instructions have no numbers, and " +
+               command + " needs them: rondo replay --to reaches its Moments"};
+}
+
 Result<BoardConfig> board_config(const replay::Manifest& manifest, const std::string& directory) {
   const replay::MachineConfiguration& m = manifest.machine;
   const std::string who = "recording '" + directory + "': ";
-  if (m.engine != "software")
+  if (m.engine != kInSoftware && m.engine != kOnKvm)
     return Error{who + "it was made on the engine '" + m.engine + "', which this rondo cannot replay"};
   if (m.cpus != 1) return Error{who + "it has " + std::to_string(m.cpus) + " vCPUs: this rondo replays 1"};
   if (m.ns_per_instruction != kNsPerInstruction || m.cpu_model != kCpuModel)

@@ -4,12 +4,22 @@
 #include "harness/board.h"
 #include "replay/format/blob_store.h"
 #include "replay/format/manifest.h"
+#include "replay/format/recording_reader.h"
 
 namespace rondo::recordings {
+
+// Manifest's machine.engine, if it ran on KVM: time was sampled and the count is that of synchronous events.
+inline constexpr char kOnKvm[] = "kvm";
+
+// HostFact of a recording: CPUID at CPL 3 was not masked, so a replay cannot know what it showed.
+inline constexpr char kUserCpuidFact[] = "kvm-user-cpuid";
 
 // The manifest of a recording of this board, which was just built from `config`. Every recording gets another id.
 replay::Manifest describe(Board& board, const BoardConfig& config, const replay::RecordingSettings& settings,
                           const std::string& program_version);
+
+// Fails for a recording made on KVM, whose instructions have no numbers: `command` needs them.
+Status require_counted(const replay::RecordingReader& reader, const std::string& command);
 
 // What to build the board from, with the images out of the blob store; without a console.
 Result<BoardConfig> board_config(const replay::Manifest& manifest, const std::string& directory);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "harness/recordings/describe.h"
 #include "replay/moments.h"
 
 namespace rondo::recordings {
@@ -36,6 +37,7 @@ class DiffSide::EntryDoor final : public Door {
     entered_ = true;
     return false;
   }
+  bool visit_candidate() override { return inner_.visit_candidate(); }
 
  private:
   Machine& machine_;
@@ -54,6 +56,7 @@ DiffSide::~DiffSide() = default;
 Result<std::unique_ptr<DiffSide>> DiffSide::open(const std::string& directory, const SideOptions& options) {
   Result<std::unique_ptr<Playback>> playback = Playback::open(directory, nullptr);
   if (!playback) return playback.error();
+  if (Status counted = require_counted((*playback)->reader(), "rondo diff"); !counted) return counted.error();
   std::unique_ptr<DiffSide> side(new DiffSide(options, std::move(*playback)));
   Result<std::unique_ptr<Plants>> plants = Plants::attach(side->playback_->board(), options.plants, false);
   if (!plants) return plants.error();

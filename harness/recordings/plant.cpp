@@ -63,6 +63,8 @@ class MemoryFaults final : public Door {
     return true;
   }
 
+  bool visit_candidate() override { return inner_->visit_candidate(); }
+
   void moved(InstrCount count, bool entered) { done_at_ = entered ? std::optional(count) : std::nullopt; }
 
  private:
@@ -113,6 +115,7 @@ class DefectiveEngine final : public Engine {
   void set_debug_points(DebugPoints points) override { sound_->set_debug_points(std::move(points)); }
   const DebugStop& debug_stop() const override { return sound_->debug_stop(); }
   void pass_breakpoint() override { sound_->pass_breakpoint(); }
+  void set_search(const std::optional<SearchPoint>& point) override { sound_->set_search(point); }
   u64 deliveries() const override { return sound_->deliveries(); }
   std::vector<UnsupportedInstruction> unsupported() const override { return sound_->unsupported(); }
 

@@ -1,5 +1,7 @@
 #include "harness/recordings/playback.h"
 
+#include <algorithm>
+
 #include "harness/recordings/describe.h"
 
 namespace rondo::recordings {
@@ -42,6 +44,12 @@ Status Playback::build() {
   if (!board) return Error{"recording '" + reader_.directory() + "': " + board.error().message};
   board_ = std::move(*board);
   player_ = std::make_unique<replay::Player>(board_->machine(), *board_, reader_, &digest_);
+  const replay::Manifest& manifest = reader_.manifest();
+  if (manifest.machine.engine == kOnKvm) {
+    machine().clock().use_samples(player_.get());
+    const auto leaks = [](const replay::HostFact& fact) { return fact.name == kUserCpuidFact; };
+    if (std::any_of(manifest.host.begin(), manifest.host.end(), leaks)) player_->distrust_user_cpuid();
+  }
   reader_.seek_event(0);
   return success();
 }

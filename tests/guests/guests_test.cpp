@@ -49,7 +49,8 @@ TEST_P(Guests, StepsAndRunsAlike) {
   EXPECT_EQ(stepped.hash, run.hash);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Guests, testing::Values("long_mode", "paging64", "debug64", "protected_mode"),
+INSTANTIATE_TEST_SUITE_P(All, Guests,
+                         testing::Values("long_mode", "paging64", "debug64", "protected_mode", "kvm_devices"),
                          [](const auto& guest) { return std::string(guest.param); });
 
 }  // namespace

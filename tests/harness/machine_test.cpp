@@ -32,6 +32,7 @@ class ScriptedEngine final : public Engine {
   void set_debug_points(DebugPoints) override {}
   const DebugStop& debug_stop() const override { return debug; }
   void pass_breakpoint() override {}
+  void set_search(const std::optional<SearchPoint>&) override {}
   u64 deliveries() const override { return 0; }
   std::vector<UnsupportedInstruction> unsupported() const override { return {}; }
 

@@ -25,6 +25,7 @@ MAY_INCLUDE = {
     "harness/host": ["harness/host", "core/base"],
     # It looks at the host's KVM through the same wrappers as the engine.
     "harness/doctor": ["harness/doctor", "harness/host", "core/base", "core/cpu", "core/kvm"],
+    "harness/kvm": ["harness", "core/base", "core/kvm"],
     # The board is the one place that names concrete devices and engines.
     "harness/board.cpp": ["harness", "devices", "core", "replay"],
 }  # fmt: skip

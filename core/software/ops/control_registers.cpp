@@ -49,6 +49,7 @@ const Op* write_cr3_64(Vcpu& cpu, const Op* op) {
   if (cpu.cpl != 0 || !is_valid_cr3(cpu, value)) [[unlikely]]
     return raise(cpu, op, fault_gp(0));
   cpu.arch.cr3 = value;
+  ++cpu.flushes;
   mode_changed(cpu);
   return continue_at(cpu, op, following_rip(cpu, op));
 }

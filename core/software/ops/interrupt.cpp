@@ -60,8 +60,9 @@ const Op* sti(Vcpu& cpu, const Op* op) {
   return leave_after(cpu, op);
 }
 
-void hlt(Vcpu& cpu, const Op&) {
+void hlt(Vcpu& cpu, const Op& op) {
   require_cpl0(cpu);
+  cpu.begin_event(&op);
   cpu.arch.activity = Activity::halted;
   cpu.attention = true;
 }

@@ -13,7 +13,7 @@ void begin_io(Vcpu& cpu, const Op& op, u16 port, unsigned size) {
     cpu.arch.pending_debug |= hit;
     cpu.attention = true;
   }
-  cpu.sync_clock(&op);
+  cpu.begin_event(&op);
 }
 
 // op.aux: the port comes from DX, else from the immediate.

@@ -12,37 +12,51 @@ void set_edx_eax(Vcpu& cpu, u64 value) {
   cpu.set_reg<u32>(gpr_slot(RDX), static_cast<u32>(value >> 32));
 }
 
-void rdmsr(Vcpu& cpu, const Op& op) {
+void begin_access(Vcpu& cpu, const Op& op, u32 index) {
   require_cpl0(cpu);
-  cpu.sync_clock(&op);
+  if (is_event_msr(index)) {
+    cpu.begin_event(&op);
+  } else {
+    cpu.sync_clock(&op);
+  }
+}
+
+void rdmsr(Vcpu& cpu, const Op& op) {
+  const u32 index = cpu.reg<u32>(gpr_slot(RCX));
+  begin_access(cpu, op, index);
   u64 value = 0;
-  if (!read_msr(cpu, cpu.reg<u32>(gpr_slot(RCX)), value)) throw fault_gp(0);
+  if (!read_msr(cpu, index, value)) throw fault_gp(0);
   set_edx_eax(cpu, value);
 }
 
 void wrmsr(Vcpu& cpu, const Op& op) {
-  require_cpl0(cpu);
-  cpu.sync_clock(&op);
+  const u32 index = cpu.reg<u32>(gpr_slot(RCX));
+  begin_access(cpu, op, index);
   const u64 value = u64{cpu.reg<u32>(gpr_slot(RDX))} << 32 | cpu.reg<u32>(gpr_slot(RAX));
-  if (!write_msr(cpu, cpu.reg<u32>(gpr_slot(RCX)), value)) throw fault_gp(0);
+  if (!write_msr(cpu, index, value)) throw fault_gp(0);
 }
 
 bool may_read_time(const Vcpu& cpu) { return cpu.cpl == 0 || !(cpu.arch.cr4 & cr4::TSD); }
 
-const Op* rdtsc(Vcpu& cpu, const Op* op) {
-  if (!may_read_time(cpu)) [[unlikely]]
-    return raise(cpu, op, fault_gp(0));
-  cpu.sync_clock(op);
+// Where time is sampled, a time stamp is a synchronous event: the driver looks after it.
+template <bool kWithAux>
+[[gnu::noinline]] const Op* sampled_time_stamp(Vcpu& cpu, const Op* op) {
+  cpu.clock->begin_time_stamp(cpu.slots[kSlotRip / 8] + op->next_offset - op->length);
   set_edx_eax(cpu, cpu.tsc());
-  return next(cpu, op);
+  if (kWithAux) cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
+  cpu.attention = true;
+  return leave_after(cpu, op);
 }
 
-const Op* rdtscp(Vcpu& cpu, const Op* op) {
+template <bool kWithAux>
+const Op* time_stamp(Vcpu& cpu, const Op* op) {
   if (!may_read_time(cpu)) [[unlikely]]
     return raise(cpu, op, fault_gp(0));
+  if (cpu.clock->sampled()) [[unlikely]]
+    return sampled_time_stamp<kWithAux>(cpu, op);
   cpu.sync_clock(op);
   set_edx_eax(cpu, cpu.tsc());
-  cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
+  if (kWithAux) cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
   return next(cpu, op);
 }
 
@@ -51,6 +65,7 @@ const Op* rdtscp(Vcpu& cpu, const Op* op) {
 const Op* rdpmc(Vcpu& cpu, const Op* op) { return raise(cpu, op, fault_gp(0)); }
 
 void cpuid_body(Vcpu& cpu, const Op&) {
+  if (cpu.cpl == 3) cpu.clock->note_user_cpuid(cpu.rip);
   constexpr u64 kApicEnable = 1 << 11;
   u64 apic_base = kApicEnable;
   if (cpu.apic->owns_msr(msr::APIC_BASE)) cpu.apic->read_msr(msr::APIC_BASE, apic_base);
@@ -76,11 +91,11 @@ Handler lower<Operation::WRMSR>(const Instruction&, Op&, LowerContext& context) 
 }
 template <>
 Handler lower<Operation::RDTSC>(const Instruction&, Op&, LowerContext&) {
-  return &rdtsc;
+  return &time_stamp<false>;
 }
 template <>
 Handler lower<Operation::RDTSCP>(const Instruction&, Op&, LowerContext&) {
-  return &rdtscp;
+  return &time_stamp<true>;
 }
 template <>
 Handler lower<Operation::RDPMC>(const Instruction&, Op&, LowerContext&) {

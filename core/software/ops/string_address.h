@@ -3,6 +3,9 @@
 // An Op of a string instruction: aux is a StringOp; segment (and in segmented code segment_of()) is the source's.
 #pragma once
 
+#include <algorithm>
+
+#include "core/software/debug_index.h"
 #include "core/software/ops/alu_forms.h"
 
 namespace rondo::software {
@@ -82,7 +85,10 @@ class StringWalk {
 
 // At most this many elements are done before the driver gets a look.
 inline constexpr u64 kStringChunk = u64{1} << 16;
-inline u64 string_budget(const Vcpu& cpu) { return cpu.rflags_rest & flags::TF ? 1 : kStringChunk; }
+inline u64 string_budget(const Vcpu& cpu) {
+  if (cpu.rflags_rest & flags::TF) return 1;
+  return std::min(kStringChunk, cpu.debug->elements_to_search(cpu.rip, cpu.gpr(RCX)));
+}
 // The instruction must be entered again: it is not complete and has not retired.
 inline void leave_unfinished_string(Vcpu& cpu) {
   cpu.rep_unfinished = true;

@@ -12,6 +12,11 @@ const Op* invalidate(Vcpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
+const Op* invalidate_page(Vcpu& cpu, const Op* op) {
+  if (cpu.cpl == 0) ++cpu.flushes;
+  return invalidate(cpu, op);
+}
+
 template <bool Set>
 const Op* set_ac(Vcpu& cpu, const Op* op) {
   if (cpu.cpl != 0) [[unlikely]]
@@ -26,7 +31,7 @@ const Op* set_ac(Vcpu& cpu, const Op* op) {
 
 template <>
 Handler lower<Operation::INVLPG>(const Instruction& instruction, Op&, LowerContext&) {
-  return is_memory(instruction.operands[0]) ? &invalidate : nullptr;
+  return is_memory(instruction.operands[0]) ? &invalidate_page : nullptr;
 }
 template <>
 Handler lower<Operation::INVD>(const Instruction&, Op&, LowerContext&) {

@@ -68,6 +68,7 @@ void set_cr0(Vcpu& cpu, u64 value) {
   if (pae_changes && pae_without_long_mode(value, a.cr4, efer_value) && !valid_pdptes(cpu, a.cr3)) throw fault_gp(0);
   a.cr0 = value;
   a.efer = efer_value;
+  ++cpu.flushes;
   mode_changed(cpu);
 }
 
@@ -77,6 +78,7 @@ void set_cr3(Vcpu& cpu, u64 value) {
   if (!is_valid_cr3(cpu, value)) throw fault_gp(0);
   if (pae_without_long_mode(cpu.arch.cr0, cpu.arch.cr4, cpu.arch.efer) && !valid_pdptes(cpu, value)) throw fault_gp(0);
   cpu.arch.cr3 = value;
+  ++cpu.flushes;
   mode_changed(cpu);
 }
 
@@ -87,6 +89,7 @@ void set_cr4(Vcpu& cpu, u64 value) {
   const bool pae_changes = (value ^ a.cr4) & (cr4::PAE | cr4::PGE | cr4::PSE | cr4::SMEP);
   if (pae_changes && pae_without_long_mode(a.cr0, value, a.efer) && !valid_pdptes(cpu, a.cr3)) throw fault_gp(0);
   a.cr4 = value;
+  ++cpu.flushes;
   mode_changed(cpu);
 }
 

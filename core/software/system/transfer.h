@@ -27,7 +27,7 @@ inline void flags_replaced(Vcpu& cpu, u64 old) {
 inline void control_transferred(Vcpu& cpu, bool was_code64, u64 old_flags) {
   const u64 changed = old_flags ^ cpu.rflags_rest;
   if (changed & cpu.rflags_rest & flags::IF) interrupts_enabled(cpu);
-  if (changed & (flags::TF | flags::VM)) cpu.attention = true;
+  if ((changed & (flags::TF | flags::VM)) || cpu.cpl == cpu.stop_cpl) cpu.attention = true;
   if (was_code64 && cpu.code64() && !(changed & (flags::TF | flags::VM)))
     privilege_context_changed(cpu);
   else

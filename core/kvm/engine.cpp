@@ -1,0 +1,436 @@
+#include "core/kvm/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "core/kvm/cpuid_table.h"
+#include "core/kvm/devices.h"
+#include "core/kvm/exits.h"
+#include "core/kvm/memory_slots.h"
+#include "core/kvm/msr_filter.h"
+#include "core/kvm/state.h"
+#include "core/kvm/system.h"
+#include "core/kvm/user_view.h"
+
+namespace rondo {
+namespace kvm {
+namespace {
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+class Hardware final : public KvmEngine {
+ public:
+  Hardware(KvmEngineConfig config, std::unique_ptr<Vm> vm, std::unique_ptr<VcpuHandle> vcpu)
+      : config_(std::move(config)),
+        vm_(std::move(vm)),
+        vcpu_(std::move(vcpu)),
+        slots_(*vm_, config_.memory),
+        user_(*vcpu_, config_.memory) {
+    config_.memory.attach_writer(*this);
+  }
+  ~Hardware() override { config_.memory.detach_writer(*this); }
+
+  Status prepare();
+
+  EngineStop run(InstrCount stop) override;
+  EngineStop step() override;
+  CpuState state() const override {
+    const_cast<Hardware*>(this)->pull();
+    return state_;
+  }
+  void set_state(const CpuState& state) override {
+    state_ = state;
+    where_ = Where::here;
+    config_.interrupts.set_tsc_offset(state.tsc_offset);
+  }
+  void memory_changed() override {
+    derived_stale_ = true;
+    config_.software->memory_changed();
+  }
+  void pages_changed(std::span<const u64> pages) override {
+    derived_stale_ = true;
+    config_.software->pages_changed(pages);
+  }
+  void watch_writes() override { check(slots_.mark_written()); }
+
+  // KVM knows nothing of a debugger's points: with points the other engine runs.
+  void set_debug_points(DebugPoints points) override {
+    has_points_ = points != DebugPoints{};
+    config_.software->set_debug_points(std::move(points));
+  }
+  const DebugStop& debug_stop() const override { return config_.software->debug_stop(); }
+  // Nor of a search.
+  void set_search(const std::optional<SearchPoint>& point) override {
+    searching_ = point.has_value();
+    config_.software->set_search(point);
+  }
+  void pass_breakpoint() override { config_.software->pass_breakpoint(); }
+  u64 deliveries() const override { return config_.software->deliveries(); }
+
+  void interrupt() override {
+    interrupted_.store(true, std::memory_order_relaxed);
+    vcpu_->area().immediate_exit = 1;
+  }
+  std::vector<UnsupportedInstruction> unsupported() const override { return config_.software->unsupported(); }
+  std::string failure() const override { return failure_; }
+  const Statistics& statistics() const override { return statistics_; }
+
+  // run() asks before it enters the guest, so there is nothing to wake.
+  void interrupt_state_changed() override {}
+  void raise_nmi() override { nmi_raised_ = true; }
+
+ private:
+  enum class Where : u8 { here, in_kvm, both };  // the current registers
+
+  EngineStop run_inside(InstrCount stop);
+  std::optional<EngineStop> before_entry(InstrCount stop);
+  bool interrupt_waits() const { return nmi_raised_ || config_.interrupts.intr(); }
+  bool can_deliver() const;
+  Status push();
+  void pull();
+  void enter_guest();
+  void handle(Exit exit);
+  bool is_access(const PortAccess& access, bool joined);
+  bool is_access(const DeviceAccess& access, bool joined);
+  template <class Other>
+  bool is_access(const Other&, bool) {
+    return false;
+  }
+  bool goes_on();
+  void cancel_msr_access();
+  void on_halt();
+  void on_kick();
+  void consider_moment(bool interruptible);
+  EngineStop run_supervisor(InstrCount stop);
+  bool runs_here() const { return !config_.supervisor_in_software || UserView::fits(state_); }
+  bool go_to_moment();
+  EngineStop step_software();
+  EngineStop run_software(InstrCount stop);
+  void lend_state();
+  void take_state_back();
+  bool check(const Status& status) {
+    if (!status && failure_.empty()) failure_ = status.error().message;
+    return status.has_value();
+  }
+  void note_progress();
+
+  KvmEngineConfig config_;
+  std::unique_ptr<Vm> vm_;
+  std::unique_ptr<VcpuHandle> vcpu_;
+  MemorySlots slots_;
+  UserView user_;
+  CpuState state_;
+  Where where_ = Where::here;
+  bool derived_stale_ = false;  // memory changed behind KVM's back
+  bool nmi_raised_ = false;
+  bool has_points_ = false;
+  bool searching_ = false;
+  bool kvm_ran_ = false;                 // since the other engine executed
+  u64 flushes_ = 0;                      // SoftwareEngine::flushes(), as of the last look
+  unsigned patience_ = 0;                // see Kicker::arm
+  std::pair<u64, u64> last_kick_{0, 0};  // RIP and RCX
+  std::atomic<bool> interrupted_ = false;
+  std::string failure_;
+  Statistics statistics_;
+};
+
+Status Hardware::prepare() {
+  if (Status made = slots_.create(); !made) return made;
+  if (Status set = install_msr_filter(*vm_); !set) return set;
+  if (Status set = vm_->enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1); !set) return set;
+  if (Status set = vcpu_->set_cpuid(cpuid_table()); !set) return set;
+  set_state(CpuState::at_reset());
+  return success();
+}
+
+EngineStop Hardware::run(InstrCount stop) {
+  RONDO_ASSERT(config_.clock.sampled());
+  if (has_points_ || searching_) return run_software(stop);
+  if (!check(config_.kicker.attach(&vcpu_->area().immediate_exit))) return EngineStop::failed;
+  const EngineStop why = run_inside(stop);
+  config_.kicker.disarm();
+  vcpu_->area().immediate_exit = 0;
+  return failure_.empty() ? why : EngineStop::failed;
+}
+
+EngineStop Hardware::run_inside(InstrCount stop) {
+  while (failure_.empty()) {
+    if (const auto why = before_entry(stop)) return *why;
+    if (runs_here()) {
+      enter_guest();
+    } else if ((state_.segment[CS].selector & 3) == 3) {
+      step_software();
+    } else if (const EngineStop why = run_supervisor(stop); why != EngineStop::user) {
+      return why;
+    }
+  }
+  return EngineStop::failed;
+}
+
+// Between instructions: what happens before the next one?
+std::optional<EngineStop> Hardware::before_entry(InstrCount stop) {
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) return EngineStop::interrupted;
+  if (state_.activity == Activity::shutdown) return EngineStop::shutdown;
+  const auto due = config_.clock.next_due();
+  if (config_.exit_requested() || (due && *due <= config_.clock.now())) return EngineStop::attention;
+  if (config_.clock.count() >= stop) return EngineStop::count_reached;
+  if (interrupt_waits() && can_deliver()) {
+    const EngineStop why = step_software();
+    return why == EngineStop::shutdown ? std::optional(why) : std::nullopt;
+  }
+  if (state_.activity == Activity::halted) return EngineStop::halted;
+  return std::nullopt;
+}
+
+bool Hardware::can_deliver() const {
+  if (nmi_raised_) return true;  // rare: the other engine looks closely
+  if (where_ == Where::in_kvm) return vcpu_->area().ready_for_interrupt_injection && vcpu_->area().if_flag;
+  return (state_.rflags & flags::IF) && !state_.sti_shadow && !state_.mov_ss_shadow;
+}
+
+// Registers go to KVM.
+Status Hardware::push() {
+  if (derived_stale_) {
+    if (Status renewed = slots_.renew(); !renewed) return renewed;
+    derived_stale_ = false;
+    ++statistics_.renewals;
+  }
+  if (where_ != Where::here) return success();
+  u64 apic_base = 0;
+  config_.interrupts.read_msr(msr::APIC_BASE, apic_base);
+  state_.cr8 = config_.interrupts.read_cr8();
+  if (config_.supervisor_in_software) {
+    if (Status loaded = user_.enter(state_, apic_base); !loaded) return loaded;
+    ++statistics_.user_entries;
+    where_ = Where::both;
+    return success();
+  }
+  if (Status loaded = load_state(*vcpu_, state_, apic_base); !loaded) return loaded;
+  where_ = Where::both;
+  return success();
+}
+
+// Registers come from KVM.
+void Hardware::pull() {
+  if (where_ != Where::in_kvm) return;
+  check(config_.supervisor_in_software ? user_.leave(state_) : store_state(*vcpu_, state_));
+  state_.cr8 = config_.interrupts.read_cr8();
+  where_ = Where::both;
+}
+
+void Hardware::enter_guest() {
+  if (state_.pending_debug) {  // a trap that KVM has no place for
+    pull();
+    step_software();
+    return;
+  }
+  const bool waiting = interrupt_waits();
+  if (waiting && !config_.exact_windows) {
+    // Towards the first Moment at which the interrupt can be delivered, by the engine that stops exactly there.
+    step_software();
+    return;
+  }
+  if (!check(push())) return;
+  kvm_run& area = vcpu_->area();
+  area.request_interrupt_window = waiting && config_.exact_windows;
+  area.cr8 = config_.interrupts.read_cr8();
+  config_.kicker.arm(patience_);
+  const int result = vcpu_->run();
+  kvm_ran_ = true;
+  where_ = Where::in_kvm;
+  ++statistics_.exits;
+  handle(exit_of(*vcpu_, result));
+  // A guest's CR8 is the task priority of our interrupt controller.
+  if (area.cr8 != config_.interrupts.read_cr8()) config_.interrupts.write_cr8(static_cast<u8>(area.cr8));
+}
+
+bool Hardware::is_access(const PortAccess& access, bool joined) {
+  access_port(config_.clock, config_.ports, access, joined);
+  return true;
+}
+
+bool Hardware::is_access(const DeviceAccess& access, bool joined) {
+  access_device(config_.clock, config_.mmio, access, joined);
+  return true;
+}
+
+void Hardware::handle(Exit exit) {
+  bool joined = false;
+  for (; std::visit([&](const auto& e) { return is_access(e, joined); }, exit); joined = true) {
+    if (!goes_on()) return;
+    exit = exit_of(*vcpu_, 0);
+  }
+  std::visit(Overloaded{[](const PortAccess&) {}, [](const DeviceAccess&) {},
+                        [&](const MsrAccess&) {
+                          cancel_msr_access();
+                          step_software();
+                        },
+                        [&](const Halted&) { on_halt(); },
+                        [&](const ShutDown&) {
+                          pull();
+                          if (config_.supervisor_in_software) {
+                            user_.take_back(state_);
+                            step_software();
+                          } else {
+                            state_.activity = Activity::shutdown;
+                          }
+                        },
+                        [&](const WindowOpen&) {}, [&](const TprLowered&) {},
+                        [&](const Unemulated&) {
+                          // A fault that was being delivered comes again when the instruction is executed again.
+                          ++statistics_.unemulated;
+                          pull();
+                          step_software();
+                        },
+                        [&](const Kicked&) { on_kick(); }, [&](const Failed& f) { check(Error{f.what}); }},
+             exit);
+}
+
+// Finishes a device access. True: the same instruction has another one, and nothing can be delivered before it.
+bool Hardware::goes_on() {
+  const int result = vcpu_->complete();
+  if (result < 0 && result != -EINTR) check(refused("KVM_RUN", result));
+  return result == 0;
+}
+
+// The access is made to fail, and the #GP(0) that would follow is taken back: the state is that before the instruction.
+void Hardware::cancel_msr_access() {
+  vcpu_->area().msr.error = 1;
+  const int result = vcpu_->complete();
+  if (result < 0 && result != -EINTR) check(refused("KVM_RUN", result));
+  pull();
+  state_.pending_debug = 0;
+}
+
+void Hardware::on_halt() {
+  config_.clock.begin_event(config_.clock.count());
+  pull();
+  state_.activity = Activity::halted;
+}
+
+// A guest that stands where it stood at the last kick gets more time.
+void Hardware::note_progress() {
+  constexpr unsigned kMostPatience = 10;
+  const auto regs = vcpu_->regs();
+  if (!regs) return;
+  const std::pair<u64, u64> place{regs->rip, regs->rcx};
+  patience_ = place == last_kick_ ? std::min(patience_ + 1, kMostPatience) : 0;
+  last_kick_ = place;
+}
+
+void Hardware::on_kick() {
+  kvm_run& area = vcpu_->area();
+  if (!area.immediate_exit) return;
+  area.immediate_exit = 0;
+  ++statistics_.kicks;
+  note_progress();
+  consider_moment(area.if_flag);
+}
+
+// The guest was stopped where nothing happened. That is a Moment only if something is to happen here.
+void Hardware::consider_moment(bool interruptible) {
+  const auto due = config_.clock.next_due();
+  const bool timer = interruptible && !interrupt_waits() && due && config_.clock.is_late(*due);
+  const bool leave = config_.kicker.wants_out();
+  if ((!timer && !leave) || !go_to_moment()) return;
+  if (timer && (state_.rflags & flags::IF)) config_.clock.begin_asynchronous();
+  if (leave) interrupted_.store(true, std::memory_order_relaxed);
+}
+
+// To a point that a replay can find: nothing is half done, and RIP is an address. KVM may have begun with the next
+// instruction, and have set the Accessed and Dirty bits of its pages: so it is executed first. RF, which a REP sets
+// while it is unfinished, is not part of a Moment.
+bool Hardware::go_to_moment() {
+  if (where_ == Where::in_kvm) {
+    auto events = vcpu_->events();
+    if (!events || delivery_in_flight(*events)) return false;
+    pull();
+    if (is_behind_int3(*vcpu_, config_.memory, state_)) return false;
+    const InstrCount before = config_.clock.count();
+    step_software();
+    if (config_.clock.count() != before) return false;
+  }
+  if (state_.activity != Activity::running || state_.sti_shadow || state_.mov_ss_shadow || state_.pending_debug)
+    return false;
+  if (!(state_.efer & efer::LMA && state_.segment[CS].l) && state_.segment[CS].base != 0) return false;
+  if (state_.rflags & flags::RF) {
+    state_.rflags &= ~flags::RF;
+    where_ = Where::here;
+  }
+  return true;
+}
+
+// One instruction, or the delivery of one interrupt, by the other engine on the same state.
+EngineStop Hardware::step_software() {
+  lend_state();
+  const EngineStop why = config_.software->step();
+  take_state_back();
+  ++statistics_.software_instructions;
+  return why;
+}
+
+// The other engine stands where this one does. What it derived from pages that the guest has written on KVM is void.
+void Hardware::lend_state() {
+  pull();
+  if (std::exchange(nmi_raised_, false)) state_.nmi_pending = true;
+  if (std::exchange(kvm_ran_, false)) {
+    check(slots_.mark_written());
+    config_.software->pages_changed(slots_.take_written());
+  }
+  config_.software->set_state(state_);
+}
+
+// And back. KVM sees changes of page tables only when the guest flushes its TLB, as hardware does.
+void Hardware::take_state_back() {
+  state_ = config_.software->state();
+  where_ = Where::here;
+  if (const u64 flushes = config_.software->flushes(); flushes != flushes_) {
+    flushes_ = flushes;
+    derived_stale_ = true;
+  }
+}
+
+EngineStop Hardware::run_software(InstrCount stop) {
+  lend_state();
+  const EngineStop why = config_.software->run(stop);
+  take_state_back();
+  return why;
+}
+
+// To CPL 3, with a look at the host's time now and then: EngineStop::user if this is to go on.
+EngineStop Hardware::run_supervisor(InstrCount stop) {
+  constexpr u64 kSlice = 300'000;  // instructions, about a millisecond
+  lend_state();
+  const EngineStop why = config_.software->run_supervisor(stop, kSlice);
+  take_state_back();
+  if (why != EngineStop::count_reached || config_.clock.count() >= stop) return why;
+  consider_moment(state_.rflags & flags::IF);
+  return EngineStop::user;
+}
+
+EngineStop Hardware::step() { return step_software(); }
+
+}  // namespace
+}  // namespace kvm
+
+Result<std::unique_ptr<KvmEngine>> make_kvm_engine(KvmEngineConfig config) {
+  kvm::System::Opened opened = kvm::System::open();
+  if (!opened.system) return opened.error;
+  auto vm = opened.system->create_vm();
+  if (!vm) return vm.error();
+  auto vcpu = (*vm)->create_vcpu();
+  if (!vcpu) return vcpu.error();
+  auto engine = std::make_unique<kvm::Hardware>(std::move(config), std::move(*vm), std::move(*vcpu));
+  if (Status prepared = engine->prepare(); !prepared) return prepared.error();
+  return std::unique_ptr<KvmEngine>(std::move(engine));
+}
+
+}  // namespace rondo

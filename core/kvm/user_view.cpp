@@ -1,0 +1,90 @@
+#include "core/kvm/user_view.h"
+
+#include "core/kvm/state.h"
+
+namespace rondo::kvm {
+namespace {
+
+// Where SYSCALL goes on hosts that execute it although it is off: no program can have a page there.
+constexpr u64 kNoSystemCalls = 0xffff'8000'0000'0000;
+constexpr u64 kSyncedRegisters = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+constexpr u64 kEnabledBreakpoints = 0xff;  // of DR7
+
+bool same(const XsaveArea& a, const XsaveArea& b) { return a.bytes == b.bytes; }
+
+}  // namespace
+
+bool is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& s) {
+  constexpr u8 kInt3 = 0xcc;
+  const auto physical = vcpu.translate(s.segment[CS].base + s.rip - 1);
+  const u8* byte = physical ? memory.host(*physical) : nullptr;
+  return byte && *byte == kInt3;
+}
+
+bool UserView::fits(const CpuState& s) {
+  return (s.efer & efer::LMA) && (s.segment[CS].selector & 3) == 3 && s.activity == Activity::running &&
+         !(s.rflags & (flags::TF | flags::VM)) && !(s.dr7 & kEnabledBreakpoints) && !s.pending_debug && !s.sti_shadow &&
+         !s.mov_ss_shadow && !s.nmi_pending;
+}
+
+Status UserView::prepare() {
+  const VcpuHandle::Msr msrs[] = {{msr::SYSENTER_CS, 0},
+                                  {msr::STAR, 0},
+                                  {msr::LSTAR, kNoSystemCalls},
+                                  {msr::CSTAR, kNoSystemCalls},
+                                  {msr::SFMASK, 0}};
+  if (const auto missing = vcpu_.set_msrs(msrs); !missing.empty())
+    return Error{"this host's KVM refuses to set MSR " + std::to_string(missing.front()) + ": use --engine software"};
+  vcpu_.area().kvm_valid_regs = kSyncedRegisters;
+  prepared_ = true;
+  return success();
+}
+
+Status UserView::enter(const CpuState& s, u64 apic_base) {
+  if (!prepared_) {
+    if (Status done = prepare(); !done) return done;
+  }
+  kvm_run& area = vcpu_.area();
+  area.s.regs.regs = to_regs(s);
+  area.s.regs.regs.rflags &= ~flags::RF;  // no breakpoints here that it could hold off
+  kvm_sregs& sregs = area.s.regs.sregs;
+  sregs = to_sregs(s, apic_base);
+  sregs.idt = {};
+  sregs.efer &= ~efer::SCE;
+  sregs.cr4 |= cr4::TSD;
+  area.s.regs.events = {};
+  area.s.regs.events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+  area.kvm_dirty_regs = kSyncedRegisters;
+  const XsaveArea wanted = to_xsave(s);
+  if (loaded_ && same(*loaded_, wanted)) return success();
+  loaded_ = wanted;
+  return vcpu_.set_xsave(wanted);
+}
+
+Status UserView::leave(CpuState& s) const {
+  const kvm_run& area = vcpu_.area();
+  take_regs(area.s.regs.regs, s);
+  take_segments(area.s.regs.sregs, s);
+  const Result<XsaveArea> xsave = vcpu_.xsave();
+  if (!xsave) return xsave.error();
+  from_xsave(*xsave, s);
+  loaded_ = to_xsave(s);
+  return success();
+}
+
+// Faults leave RF set and RIP on the instruction; SYSCALL and INT3 have gone on. With TF a single step has ended.
+void UserView::take_back(CpuState& s) const {
+  constexpr u64 kSyscallBytes = 2;
+  if (s.rip == kNoSystemCalls) {
+    s.rip = s.gpr[RCX] - kSyscallBytes;
+  } else if (!(s.rflags & flags::RF)) {
+    if (s.rflags & flags::TF) {
+      s.pending_debug |= dr6::BS;
+    } else if (is_behind_int3(vcpu_, memory_, s)) {
+      s.rip -= 1;
+    }
+  }
+  s.rflags &= ~flags::RF;
+}
+
+}  // namespace rondo::kvm

@@ -1,0 +1,38 @@
+// Code at CPL 3 on KVM, everything else on another engine: for hosts whose KVM emulates CPL 0 (rondo doctor).
+//
+// KVM is shown a machine without an interrupt table and without system calls, so that whatever would enter the kernel
+// ends in a triple fault instead, with the registers as they were. The other engine then executes that instruction
+// again and enters the kernel.
+#pragma once
+
+#include <optional>
+
+#include "core/cpu/state.h"
+#include "core/kvm/vcpu.h"
+#include "core/memory/physical_memory.h"
+
+namespace rondo::kvm {
+
+// Whether the instruction before RIP is INT3: it may be half done, for KVM tells nobody of its exception.
+bool is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& state);
+
+class UserView {
+ public:
+  UserView(VcpuHandle& vcpu, const PhysicalMemory& memory) : vcpu_(vcpu), memory_(memory) {}
+
+  static bool fits(const CpuState& state);  // whether the next instruction may run on KVM
+  Status enter(const CpuState& state, u64 apic_base);
+  // What code at CPL 3 can change. Everything else in `state` is what it was.
+  Status leave(CpuState& state) const;
+  // After a triple fault: `state` is made that before the instruction that caused it.
+  void take_back(CpuState& state) const;
+
+ private:
+  Status prepare();
+  VcpuHandle& vcpu_;
+  const PhysicalMemory& memory_;
+  bool prepared_ = false;
+  mutable std::optional<XsaveArea> loaded_;  // what KVM has
+};
+
+}  // namespace rondo::kvm

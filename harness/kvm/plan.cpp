@@ -1,0 +1,48 @@
+#include "harness/kvm/plan.h"
+
+#include <algorithm>
+
+#include "harness/doctor/findings.h"
+
+namespace rondo {
+namespace {
+
+using doctor::Behaviour;
+
+bool leaks(const doctor::AtLevels<Behaviour>& b) {
+  return b.kernel != Behaviour::faults || b.user != Behaviour::faults;
+}
+
+}  // namespace
+
+Result<KvmPlan> plan_kvm() { return plan_kvm(doctor::examine_host()); }
+
+Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile) {
+  const std::string software = "; --engine software works everywhere";
+  if (!profile.facts) {
+    const std::string& why = profile.kvm_problem.empty() ? profile.probe_problem : profile.kvm_problem;
+    return Error{"--engine kvm: " + why + (why.find("--engine software") == std::string::npos ? software : "")};
+  }
+  const std::vector<doctor::Finding> concluded = doctor::conclusions(profile);
+  const auto run = std::find_if(concluded.begin(), concluded.end(), [](const auto& f) { return f.id == "run_kvm"; });
+  if (run == concluded.end() || run->grade == doctor::Grade::bad)
+    return Error{"--engine kvm: not on this host: " + (run == concluded.end() ? "" : run->detail) + software};
+
+  const doctor::KvmFacts& facts = *profile.facts;
+  KvmPlan plan;
+  plan.settings.exact_windows = facts.window_exact;
+  // Where KVM emulates kernel code, the software engine is quicker, and complete.
+  constexpr double kSlowMips = 100;
+  plan.settings.supervisor_in_software = facts.mips.kernel < kSlowMips || !facts.syscall_enters_kernel;
+  plan.settings.user_cpuid_leaks = !facts.cpuid.user.honoured;
+  if (facts.rdtsc.user != Behaviour::faults) {
+    plan.unlogged.push_back("RDTSC");
+    plan.kernel_parameters = " clocksource=acpi_pm";  // the vDSO then asks the kernel for the time
+  }
+  if (!facts.cpuid.kernel.honoured || !facts.cpuid.user.honoured) plan.unlogged.push_back("CPUID");
+  if (leaks(facts.rdrand) || leaks(facts.rdseed)) plan.unlogged.push_back("RDRAND and RDSEED");
+  if (leaks(facts.xgetbv) || leaks(facts.avx)) plan.unlogged.push_back("XGETBV and AVX");
+  return plan;
+}
+
+}  // namespace rondo

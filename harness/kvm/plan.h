@@ -1,0 +1,24 @@
+// What this host's KVM can be trusted with: from the facts that `rondo doctor` finds to how a machine is run on it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/board.h"
+#include "harness/doctor/host_profile.h"
+#include "harness/kvm/host.h"
+
+namespace rondo {
+
+struct KvmPlan {
+  KvmSettings settings;  // without its kicker
+  // What a guest could observe here without the recording noticing, one phrase each; empty: nothing.
+  std::vector<std::string> unlogged;
+  std::string kernel_parameters;  // what keeps Linux away from it, to be added to a command line
+};
+
+// Looks at the host, which takes a third of a second. Refuses a host without usable KVM, with one line of advice.
+Result<KvmPlan> plan_kvm();
+Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile);
+
+}  // namespace rondo

@@ -1,0 +1,231 @@
+"""Machines on KVM, recorded and replayed. Everything here needs /dev/kvm but for the refusals."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from guests import PRINT, multiboot
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FINISH = "\n  mov dx, 0xf4\n  xor eax, eax\n  out dx, al\n"
+# Computes until the guest has seen 5 timer interrupts, without a single exit in between; then says so.
+TICKING = (
+    """
+  lgdt [gdtr]
+  jmp 8:.flat
+.flat:
+  mov ax, 16
+  mov ds, ax
+  mov ss, ax
+  mov esp, 0x90000
+  mov edi, idt
+  mov eax, handler
+  mov word [edi + 0x40 * 8], ax
+  shr eax, 16
+  mov word [edi + 0x40 * 8 + 6], ax
+  mov word [edi + 0x40 * 8 + 2], 8
+  mov word [edi + 0x40 * 8 + 4], 0x8e00
+  lidt [idtr]
+  mov dword [0xfee000f0], 0x1ff
+  mov dword [0xfee003e0], 0xb
+  mov dword [0xfee00320], 0x20040
+  mov dword [0xfee00380], 2000000
+  sti
+.work:
+  imul ebx, ebx, 1664525
+  add ebx, 1013904223
+  cmp dword [ticks], 5
+  jb .work
+  cli
+"""
+    + PRINT
+    + FINISH
+    + """
+handler:
+  inc dword [ticks]
+  mov dword [0xfee000b0], 0
+  iret
+text: db 'ticked', 10, 0
+align 8
+gdt: dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdtr: dw 23
+  dd gdt
+ticks: dd 0
+idtr: dw 0x41 * 8 - 1
+  dd idt
+align 8
+idt: times 0x41 * 8 db 0
+"""
+)
+
+
+def has_kvm():
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+needs_kvm = pytest.mark.skipif(not has_kvm(), reason="no usable /dev/kvm on this host")
+
+
+@pytest.fixture
+def command(rondo, tmp_path):
+    """Runs a rondo command with a report: (exit status, console, errors, report)."""
+
+    def command(*arguments, report=True, timeout=580):
+        path = tmp_path / f"report{time.monotonic_ns()}.json"
+        extra = ["--report", path] if report else []
+        process = subprocess.run([str(a) for a in (rondo, *arguments, *extra)], capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        return process.returncode, process.stdout, process.stderr.decode(), json.loads(path.read_text()) if path.exists() else None
+
+    return command
+
+
+def same_end(a, b):
+    keys = ("exit", "instructions", "virtual_ns", "state_hash", "components", "debug_exit_code")
+    return {k: a.get(k) for k in keys} == {k: b.get(k) for k in keys}
+
+
+def test_without_kvm(command, tmp_path):
+    if has_kvm():
+        pytest.skip("this host has KVM")
+    guest = multiboot(tmp_path, PRINT + FINISH + "text: db 'hello', 10, 0\n")
+    status, _, errors, _ = command("run", "--engine", "kvm", "--kernel", guest)
+    assert status == 2 and errors.count("\n") == 1
+    assert "--engine kvm" in errors and "--engine software" in errors
+
+
+@pytest.mark.parametrize("option", [["--max-instructions", "5"], ["--trace", "1..2"], ["--single-step"], ["--plant", "alu@1000:0"]])
+def test_what_counts_instructions_is_refused(command, tmp_path, option):
+    status, _, errors, _ = command("run", "--engine", "kvm", "--kernel", tmp_path / "none", *option)
+    assert status == 2 and errors.count("\n") == 1 and option[0] in errors
+
+
+@needs_kvm
+def test_without_permission(rondo, tmp_path):
+    if os.geteuid() != 0 or os.stat("/dev/kvm").st_mode & 0o006:
+        pytest.skip("needs root, and a /dev/kvm that others may not use")
+    # pytest's own folders are closed to other users.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(rondo, folder)
+        guest = shutil.copy(multiboot(tmp_path, PRINT + FINISH + "text: db 'hello', 10, 0\n"), folder)
+        result = subprocess.run([copy, "run", "--engine", "kvm", "--kernel", guest], capture_output=True, text=True, user=65534, group=65534, extra_groups=[])
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "may not be used by this user" in result.stderr and "--engine software" in result.stderr
+
+
+@needs_kvm
+def test_record_and_replay(command, tmp_path):
+    guest = multiboot(tmp_path, TICKING)
+    record = ["run", "--engine", "kvm", "--kernel", guest, "--memory", "4M", "--kick-every", "200us", "--max-wall", "100s"]
+    status, console, errors, live = command(*record)
+    assert (status, console, errors) == (0, b"ticked\n", "")
+    assert live["engine"] == "kvm"
+    recording = tmp_path / "rec"
+    status, console, errors, recorded = command(*record, "--insist", "--record", recording, "--hash-interval", "5")
+    assert (status, console, errors) == (0, b"ticked\n", "")
+    for drive in ([], ["--single-step"]):
+        status, console, errors, replayed = command("replay", recording, *drive)
+        assert (status, console, errors) == (0, b"ticked\n", "")
+        assert same_end(recorded, replayed) and replayed["replay"]["complete"]
+    status, _, errors, _ = command("diff", recording, report=False)
+    assert status == 2 and "made on KVM" in errors
+
+
+@needs_kvm
+def test_unlogged_is_refused_unless_insisted(rondo, command, tmp_path):
+    doctor = json.loads(subprocess.run([rondo, "doctor", "--json"], capture_output=True, text=True).stdout)
+    grades = {c["id"]: c["grade"] for c in doctor["conclusions"]}
+    guest = multiboot(tmp_path, PRINT + FINISH + "text: db 'hello', 10, 0\n")
+    recording = tmp_path / "rec"
+    status, _, errors, _ = command("run", "--engine", "kvm", "--kernel", guest, "--record", recording)
+    if grades["record_kvm"] == "yes":
+        assert status == 0
+        return
+    assert status == 2 and errors.count("\n") == 1 and "--insist" in errors and not recording.exists()
+    status, _, errors, _ = command("run", "--engine", "kvm", "--kernel", guest, "--record", recording, "--insist")
+    assert (status, errors) == (0, "")
+    info = subprocess.run([rondo, "info", recording], capture_output=True, text=True).stdout
+    assert "not guaranteed" in info
+
+
+@needs_kvm
+def test_killed_while_recording(rondo, command, tmp_path):
+    guest = multiboot(tmp_path, TICKING.replace("cmp dword [ticks], 5\n", "cmp dword [ticks], 2000000\n"))
+    recording = tmp_path / "rec"
+    process = subprocess.Popen(
+        [rondo, "run", "--engine", "kvm", "--kernel", guest, "--memory", "4M", "--record", recording, "--insist", "--hash-interval", "5"],
+        stdin=subprocess.DEVNULL,
+    )
+    log = recording / "events.log"
+    deadline = time.monotonic() + 60
+    while (not log.exists() or log.stat().st_size < 2000) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    status, _, errors, replayed = command("replay", recording)
+    assert status == 3, errors
+    assert replayed["exit"] == "recording_cut_off" and replayed["replay"]["hashes_checked"] > 0
+
+
+@needs_kvm
+def test_limits_end_a_guest_without_events(command, tmp_path):
+    guest = multiboot(tmp_path, "\n.forever:\n  inc ebx\n  jmp .forever\n")
+    recording = tmp_path / "rec"
+    status, _, errors, recorded = command(
+        "run", "--engine", "kvm", "--kernel", guest, "--memory", "4M", "--max-wall", "200ms", "--record", recording, "--insist"
+    )
+    assert (status, errors) == (3, "") and recorded["exit"] == "wall_limit"
+    status, _, errors, replayed = command("replay", recording)
+    assert (status, errors) == (3, "")
+    assert replayed["state_hash"] == recorded["state_hash"]
+
+
+def initramfs_of(program: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    """An initramfs of one program and a console."""
+
+    def entry(name, mode, data=b"", device=(0, 0), inode=0):
+        fields = [inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0]
+        header = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+        return header + b"\0" * (-len(header) % 4) + data + b"\0" * (-len(data) % 4)
+
+    path.write_bytes(
+        entry("dev", 0o40755, inode=1)
+        + entry("dev/console", 0o20600, device=(5, 1), inode=2)
+        + entry("init", 0o100755, program.read_bytes(), inode=3)
+        + entry("TRAILER!!!", 0)
+    )
+    return path
+
+
+@needs_kvm
+def test_linux(rondo, command, kernel, tmp_path, slow):
+    """Debian's kernel to a program that computes, forks, reads the clock and powers off."""
+    if not slow:
+        pytest.skip("only with RONDO_SLOW_TESTS=1")
+    program = tmp_path / "init"
+    flags = "-O2 -static -nostdlib -ffreestanding -fno-stack-protector -fcf-protection=none -no-pie".split()
+    subprocess.run(["gcc", *flags, "-o", program, ROOT / "tests/guests/kvm_init.c"], check=True)
+    initrd = initramfs_of(program, tmp_path / "initrd")
+    recording = tmp_path / "rec"
+    status, console, errors, recorded = command(
+        "run", "--engine", "kvm", "--kernel", kernel, "--initrd", initrd, "--append", "console=ttyS0 panic=-1",
+        "--record", recording, "--insist", "--hash-interval", "2k", "--checkpoint-interval", "10k", "--max-wall", "500s",
+    )  # fmt: skip
+    assert (status, errors) == (0, "") and recorded["exit"] == "power_off"
+    assert b"ALL OK" in console
+    status, replayed_console, errors, replayed = command("replay", recording)
+    assert (status, errors) == (0, "") and replayed["replay"]["complete"]
+    assert same_end(recorded, replayed) and replayed_console == console
+    # From checkpoints.
+    total = recorded["instructions"]
+    for part in (3, 2):
+        straight = command("replay", recording, "--to", total // part + 7)[3]
+        assert straight["exit"] == "target" and straight["instructions"] == total // part + 7
+    print(f"recorded in {recorded['wall_s']:.1f} s, replayed in {replayed['wall_s']:.1f} s")

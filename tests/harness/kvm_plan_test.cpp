@@ -1,0 +1,69 @@
+// From what `rondo doctor` found to how a machine is run on KVM: refusals and leaks.
+#include "harness/kvm/plan.h"
+
+#include <gtest/gtest.h>
+
+namespace rondo {
+namespace {
+
+using doctor::Behaviour;
+
+// A host on which everything is as it should be.
+doctor::HostProfile perfect_host() {
+  doctor::HostProfile profile;
+  doctor::KvmFacts facts;
+  facts.cpuid = {{true, {}, true}, {true, {}, true}};
+  facts.rdtsc = {Behaviour::executes, Behaviour::faults};
+  facts.rdrand = facts.rdseed = facts.xgetbv = facts.avx = {Behaviour::faults, Behaviour::faults};
+  facts.dirty_log = {doctor::DirtyLog::exact, doctor::DirtyLog::exact};
+  facts.syscall_enters_kernel = facts.interrupts_by_program = facts.window_exact = true;
+  facts.msr_exits = facts.immediate_exit = true;
+  facts.mips = {2000, 3000};
+  profile.facts = facts;
+  return profile;
+}
+
+TEST(KvmPlan, PerfectHost) {
+  const auto plan = plan_kvm(perfect_host());
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_TRUE(plan->unlogged.empty());
+  EXPECT_TRUE(plan->kernel_parameters.empty());
+  EXPECT_FALSE(plan->settings.user_cpuid_leaks);
+  EXPECT_TRUE(plan->settings.exact_windows);
+  EXPECT_FALSE(plan->settings.supervisor_in_software);
+}
+
+TEST(KvmPlan, MissingKvmIsOneLineWithAdvice) {
+  doctor::HostProfile profile;
+  profile.kvm_problem = "/dev/kvm is not there";
+  const auto plan = plan_kvm(profile);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().message, "--engine kvm: /dev/kvm is not there; --engine software works everywhere");
+}
+
+TEST(KvmPlan, KvmThatCannotBeInterruptedIsRefused) {
+  doctor::HostProfile profile = perfect_host();
+  profile.facts->immediate_exit = false;
+  EXPECT_FALSE(plan_kvm(profile));
+}
+
+TEST(KvmPlan, WhatLeaksIsNamed) {
+  doctor::HostProfile profile = perfect_host();
+  profile.facts->rdtsc.user = Behaviour::executes;
+  profile.facts->cpuid.user.honoured = false;
+  profile.facts->rdseed.user = Behaviour::executes;
+  const auto plan = plan_kvm(profile);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->unlogged, (std::vector<std::string>{"RDTSC", "CPUID", "RDRAND and RDSEED"}));
+  EXPECT_EQ(plan->kernel_parameters, " clocksource=acpi_pm");
+  EXPECT_TRUE(plan->settings.user_cpuid_leaks);
+}
+
+TEST(KvmPlan, EmulatedKernelCodeRunsInSoftware) {
+  doctor::HostProfile profile = perfect_host();
+  profile.facts->mips.kernel = 1.2;
+  EXPECT_TRUE(plan_kvm(profile)->settings.supervisor_in_software);
+}
+
+}  // namespace
+}  // namespace rondo
