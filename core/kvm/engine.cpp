@@ -70,6 +70,7 @@ class Hardware final : public KvmEngine {
   // Nor of a search.
   void set_search(const std::optional<SearchPoint>& point) override {
     searching_ = point.has_value();
+    statistics_.searches += searching_;
     config_.software->set_search(point);
   }
   void pass_breakpoint() override { config_.software->pass_breakpoint(); }
@@ -373,7 +374,6 @@ EngineStop Hardware::step_software() {
   lend_state();
   const EngineStop why = config_.software->step();
   take_state_back();
-  ++statistics_.software_instructions;
   return why;
 }
 
@@ -392,6 +392,7 @@ void Hardware::lend_state() {
 void Hardware::take_state_back() {
   state_ = config_.software->state();
   where_ = Where::here;
+  statistics_.software_instructions = config_.software->retired();
   if (const u64 flushes = config_.software->flushes(); flushes != flushes_) {
     flushes_ = flushes;
     derived_stale_ = true;

@@ -48,7 +48,8 @@ class KvmEngine : public Engine, public CpuPins {
   struct Statistics {
     u64 exits = 0;
     u64 kicks = 0;
-    u64 software_instructions = 0;  // what KVM could not do, and deliveries
+    u64 software_instructions = 0;  // executed by the other engine
+    u64 searches = 0;               // for asynchronous Moments, in a replay: the other engine executes
     u64 unemulated = 0;
     u64 user_entries = 0;  // with supervisor_in_software
     u64 renewals = 0;      // KVM forgot what it had derived from page tables

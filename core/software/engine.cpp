@@ -46,6 +46,7 @@ class Interpreter final : public SoftwareEngine {
   EngineStop step() override;
   EngineStop run_supervisor(InstrCount stop, u64 instructions) override;
   u64 flushes() const override { return cpu_.flushes; }
+  u64 retired() const override { return count(); }
   CpuState state() const override;
   void set_state(const CpuState& state) override;
   void memory_changed() override;

@@ -30,6 +30,8 @@ class SoftwareEngine : public Engine, public CpuPins {
   virtual EngineStop run_supervisor(InstrCount stop, u64 instructions) = 0;
   // How often the guest has flushed a TLB: what another engine has derived from page tables may then be void.
   virtual u64 flushes() const = 0;
+  // Instructions executed so far, with sampled time.
+  virtual u64 retired() const = 0;
 };
 
 std::unique_ptr<SoftwareEngine> make_software_engine(SoftwareEngineConfig config);

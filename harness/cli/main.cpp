@@ -161,7 +161,11 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
   app.add_option("recording", o.directory, "directory that rondo run --record made")->type_name("DIR")->required();
   app.add_option("--to", o.to, "stop at this Moment: a count, a virtual time, event:N, end, end-N")
       ->type_name("MOMENT");
-  app.add_option("--engine", o.engine, "what executes the guest")->type_name("NAME")->capture_default_str();
+  app.add_option("--engine", o.engine, "what executes the guest: software, or kvm for a recording made there")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app.add_flag("--insist", o.insist,
+               "with --engine kvm: replay although this host lets a guest see what the recording does not hold");
   app.add_option("--console", o.console, "the guest's output: stdio, none or a file")
       ->type_name("WHERE")
       ->capture_default_str();

@@ -8,6 +8,7 @@
 #include "harness/cli/exit_status.h"
 #include "harness/cli/progress.h"
 #include "harness/host/file.h"
+#include "harness/kvm/plan.h"
 #include "harness/recordings/playback.h"
 #include "harness/report.h"
 
@@ -17,6 +18,7 @@ namespace {
 using replay::PlayEnd;
 
 constexpr u64 kFollowPause = 100'000'000;  // ns between looks at a recording that is still being written
+constexpr u64 kLookEveryNs = 20'000'000;   // at signals, while a guest on KVM computes without events
 
 int fail(const std::string& message, int status = kBadUsage) {
   std::fprintf(stderr, "rondo: %s\n", message.c_str());
@@ -42,6 +44,33 @@ int status_of(PlayEnd end, const replay::Player& player) {
   return kBadUsage;
 }
 
+Status check_options(const ReplayOptions& o) {
+  if (o.engine != "software" && o.engine != "kvm")
+    return Error{"--engine '" + o.engine + "' is not known: use software or kvm"};
+  if (o.engine != "kvm") return success();
+  const std::pair<bool, const char*> software_only[] = {{o.single_step, "--single-step"},
+                                                        {!o.plants.empty(), "--plant"}};
+  for (const auto& [given, name] : software_only)
+    if (given) return Error{std::string(name) + " is of the software engine: use --engine software"};
+  return success();
+}
+
+// How to run on this host's KVM. Fail closed: a guest that could see here what was not recorded is refused, unless the
+// user insists.
+Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker) {
+  Result<KvmPlan> plan = plan_kvm();
+  if (!plan) return plan.error();
+  if (!plan->unlogged.empty() && !o.insist) {
+    std::string what;
+    for (const std::string& one : plan->unlogged) what += (what.empty() ? "" : ", ") + one;
+    return Error{"--engine kvm: on this host a guest on KVM can use " + what +
+                 " and see what was not recorded (rondo doctor): --insist tries it, and the state hashes tell; "
+                 "--engine software replays exactly, or names the instruction"};
+  }
+  plan->settings.kicker = &kicker;
+  return plan->settings;
+}
+
 void tell(PlayEnd end, recordings::Playback& playback, replay::Player& player, const Report& report, bool terminal) {
   if (end == PlayEnd::diverged) {
     const replay::Divergence& d = *player.divergence();
@@ -62,11 +91,19 @@ void tell(PlayEnd end, recordings::Playback& playback, replay::Player& player, c
       report.exit.c_str(), static_cast<unsigned long long>(player.hashes_checked()), report.state_hash.c_str());
 }
 
-std::string to_json(const Report& report, PlayEnd end, const replay::Player& player) {
+std::string to_json(const Report& report, PlayEnd end, const replay::Player& player, const Engine& engine) {
   auto json = nlohmann::ordered_json::parse(rondo::to_json(report));
   json["replay"]["complete"] = end == PlayEnd::complete;
   json["replay"]["hashes_checked"] = player.hashes_checked();
   json["replay"]["next_event"] = player.next_event();
+  if (const auto* kvm = dynamic_cast<const KvmEngine*>(&engine)) {
+    const KvmEngine::Statistics& s = kvm->statistics();
+    json["replay"]["kvm"] = {{"exits", s.exits},
+                             {"kicks", s.kicks},
+                             {"searches", s.searches},
+                             {"software_instructions", s.software_instructions},
+                             {"user_entries", s.user_entries}};
+  }
   if (const auto& d = player.divergence()) {
     auto& out = json["replay"]["divergence"];
     out["what"] = d->what;
@@ -83,8 +120,7 @@ std::string to_json(const Report& report, PlayEnd end, const replay::Player& pla
 }  // namespace
 
 int replay_command(const ReplayOptions& options) {
-  if (options.engine == "kvm") return fail("--engine kvm: replays run on the software engine: use --engine software");
-  if (options.engine != "software") return fail("--engine '" + options.engine + "' is not known: use software");
+  if (Status checked = check_options(options); !checked) return fail(checked.error().message);
   std::optional<recordings::MomentName> to;
   if (!options.to.empty()) {
     const Result<recordings::MomentName> parsed = recordings::parse_moment(options.to);
@@ -97,9 +133,16 @@ int replay_command(const ReplayOptions& options) {
     if (!created) return fail(created.error().message);
     report_file.emplace(std::move(*created));
   }
+  HostKicker kicker(kLookEveryNs);
+  std::optional<KvmSettings> kvm;
+  if (options.engine == "kvm") {
+    const Result<KvmSettings> settings = settings_of(options, kicker);
+    if (!settings) return fail(settings.error().message);
+    kvm = *settings;
+  }
   Console console(options.console);
   const host::HostNs start = host::monotonic_now();
-  auto opened = recordings::Playback::open(options.directory, &console);
+  auto opened = recordings::Playback::open(options.directory, &console, kvm);
   if (!opened) return fail(opened.error().message);
   recordings::Playback& playback = **opened;
   replay::PlayTarget target;
@@ -124,8 +167,9 @@ int replay_command(const ReplayOptions& options) {
     user_stopped = host::StopSignals::pending() != 0;
     return console.flush() && !user_stopped;
   };
+  kicker.ask([&] { return user_stopped |= host::StopSignals::pending() != 0; });
   const CrashContext context(playback.machine());
-  playback.player().on_progress(kPollEvery, attend);
+  playback.player().on_progress(playback.machine().clock().sampled() ? kPollEveryEvents : kPollEvery, attend);
   Result<PlayEnd> end = playback.seek(target);
   while (end && *end == PlayEnd::cut_off && options.follow && !user_stopped) {
     if (!playback.reader().refresh() && !playback.reader().writer_is_alive() && !playback.reader().refresh()) break;
@@ -137,16 +181,19 @@ int replay_command(const ReplayOptions& options) {
   if (!end) return fail(end.error().message);
   replay::Player& player = playback.player();
   if (*end == PlayEnd::refused) return fail(player.error()->message);
+  if (*end == PlayEnd::cut_off && user_stopped) *end = PlayEnd::target;
+  if (const std::string failure = playback.machine().engine().failure(); !failure.empty()) return fail(failure, kOther);
 
   Report report =
       make_report(playback.machine(), RunResult{}, first, static_cast<double>(host::monotonic_now() - start) / 1e9);
   report.exit = user_stopped ? "stopped" : recordings::exit_name(*end, player);
   if (player.end()) report.debug_exit_code = player.end()->debug_exit_code.value_or(0);
+  report.engine = options.engine;
   report.image = playback.board().image_kind();
   report.seed = playback.reader().manifest().machine.seed;
   tell(*end, playback, player, report, host::is_terminal(2));
   if (report_file) {
-    if (Status written = report_file->commit(to_json(report, *end, player)); !written)
+    if (Status written = report_file->commit(to_json(report, *end, player, playback.machine().engine())); !written)
       return fail(written.error().message, kOther);
   }
   if (!console.error().empty()) return fail(console.error(), kOther);

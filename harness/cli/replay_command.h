@@ -15,6 +15,7 @@ struct ReplayOptions {
   std::string console = "stdio";
   std::string report_path;
   bool follow = false;  // wait for what is still being written
+  bool insist = false;  // on KVM: although the guest may see there what was not recorded
   bool single_step = false;
   std::vector<recordings::Plant> plants;
 };

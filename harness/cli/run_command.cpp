@@ -22,8 +22,6 @@
 namespace rondo::cli {
 namespace {
 
-// On KVM, where synchronous events are counted.
-constexpr u64 kPollEveryEvents = 64;
 constexpr replay::RecordingSettings kDefaults{.hash_interval = 100'000'000, .checkpoint_interval = 100'000'000};
 constexpr replay::RecordingSettings kDefaultsOnKvm{.hash_interval = 20'000, .checkpoint_interval = 100'000};
 

@@ -13,6 +13,9 @@ namespace rondo {
 // How often a guest that computes without exits is interrupted, unless told otherwise.
 inline constexpr u64 kKickEveryNs = 1'000'000;
 
+// How often the host's side is looked at, in synchronous events: kPollEvery for a machine that counts those.
+inline constexpr u64 kPollEveryEvents = 64;
+
 // Virtual time goes as fast as the host's, and idle skips come on top.
 class HostTimeSource final : public TimeSource {
  public:

@@ -54,6 +54,8 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   m.machine.cpuid = cpuid_leaves();
   m.host.push_back({"cpu", host::cpu_name()});
   if (config.engine == EngineKind::kvm && config.kvm.user_cpuid_leaks) m.host.push_back({kUserCpuidFact, "not masked"});
+  if (config.engine == EngineKind::kvm && config.kvm.supervisor_in_software)
+    m.host.push_back({kSupervisorFact, "in software"});
   m.settings = settings;
   for (const auto& [name, hash] : board.machine().component_hashes()) m.component_names.push_back(name);
   return m;

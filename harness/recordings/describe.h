@@ -13,6 +13,8 @@ inline constexpr char kOnKvm[] = "kvm";
 
 // HostFact of a recording: CPUID at CPL 3 was not masked, so a replay cannot know what it showed.
 inline constexpr char kUserCpuidFact[] = "kvm-user-cpuid";
+// HostFact: the software engine ran all but CPL 3, so that its time stamps are logged.
+inline constexpr char kSupervisorFact[] = "kvm-supervisor";
 
 // The manifest of a recording of this board, which was just built from `config`. Every recording gets another id.
 replay::Manifest describe(Board& board, const BoardConfig& config, const replay::RecordingSettings& settings,

@@ -18,12 +18,18 @@ bool is_before(const replay::CheckpointInfo& checkpoint, const PlayTarget& targe
   return true;
 }
 
+bool has_fact(const replay::Manifest& manifest, const char* name) {
+  return std::any_of(manifest.host.begin(), manifest.host.end(), [&](const auto& fact) { return fact.name == name; });
+}
+
 }  // namespace
 
-Playback::Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console)
-    : reader_(std::move(reader)), checkpoints_(std::move(checkpoints)), digest_(console) {}
+Playback::Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console,
+                   std::optional<KvmSettings> kvm)
+    : reader_(std::move(reader)), checkpoints_(std::move(checkpoints)), digest_(console), kvm_(kvm) {}
 
-Result<std::unique_ptr<Playback>> Playback::open(const std::string& directory, CharacterSink* console) {
+Result<std::unique_ptr<Playback>> Playback::open(const std::string& directory, CharacterSink* console,
+                                                 std::optional<KvmSettings> kvm) {
   Result<replay::RecordingReader> reader = replay::RecordingReader::open(directory);
   if (!reader) return reader.error();
   replay::StoreOptions options;
@@ -31,7 +37,7 @@ Result<std::unique_ptr<Playback>> Playback::open(const std::string& directory, C
   options.recording_id = reader->manifest().recording_id;
   Result<replay::CheckpointStore> checkpoints = replay::CheckpointStore::open(directory, options);
   if (!checkpoints) return checkpoints.error();
-  std::unique_ptr<Playback> playback(new Playback(std::move(*reader), std::move(*checkpoints), console));
+  std::unique_ptr<Playback> playback(new Playback(std::move(*reader), std::move(*checkpoints), console, kvm));
   if (Status built = playback->build(); !built) return built.error();
   return playback;
 }
@@ -40,15 +46,24 @@ Status Playback::build() {
   Result<BoardConfig> config = board_config(reader_.manifest(), reader_.directory());
   if (!config) return config.error();
   config->console = &digest_;
+  const replay::Manifest& manifest = reader_.manifest();
+  const bool sampled = manifest.machine.engine == kOnKvm;
+  if (kvm_) {
+    if (!sampled)
+      return Error{"recording '" + reader_.directory() +
+                   "': the software engine made it and counted instructions, which KVM does not: use --engine software"};
+    config->engine = EngineKind::kvm;
+    config->kvm = *kvm_;
+    // Time stamps of the kernel are events there.
+    config->kvm.supervisor_in_software |= has_fact(manifest, kSupervisorFact);
+  }
   Result<std::unique_ptr<Board>> board = Board::create(*config);
   if (!board) return Error{"recording '" + reader_.directory() + "': " + board.error().message};
   board_ = std::move(*board);
   player_ = std::make_unique<replay::Player>(board_->machine(), *board_, reader_, &digest_);
-  const replay::Manifest& manifest = reader_.manifest();
-  if (manifest.machine.engine == kOnKvm) {
+  if (sampled) {
     machine().clock().use_samples(player_.get());
-    const auto leaks = [](const replay::HostFact& fact) { return fact.name == kUserCpuidFact; };
-    if (std::any_of(manifest.host.begin(), manifest.host.end(), leaks)) player_->distrust_user_cpuid();
+    if (has_fact(manifest, kUserCpuidFact)) player_->distrust_user_cpuid();
   }
   reader_.seek_event(0);
   return success();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "harness/board.h"
@@ -13,8 +14,10 @@ namespace rondo::recordings {
 
 class Playback {
  public:
-  // Builds the machine as it was at the start. `console` may be null; it sees the guest's output again.
-  static Result<std::unique_ptr<Playback>> open(const std::string& directory, CharacterSink* console);
+  // Builds the machine as it was at the start. `console` may be null; it sees the guest's output again. With `kvm` the
+  // guest runs on KVM, and a recording that was not made there is refused.
+  static Result<std::unique_ptr<Playback>> open(const std::string& directory, CharacterSink* console,
+                                                std::optional<KvmSettings> kvm = {});
 
   Board& board() { return *board_; }
   Machine& machine() { return board_->machine(); }
@@ -30,7 +33,8 @@ class Playback {
   replay::CheckpointStore& checkpoints() { return checkpoints_; }
 
  private:
-  Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console);
+  Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console,
+           std::optional<KvmSettings> kvm);
   Status build();
   const replay::StoredCheckpoint* nearest_checkpoint(const replay::PlayTarget& target) const;
   Result<bool> restore_nearer(const replay::PlayTarget& target, bool back);
@@ -38,6 +42,7 @@ class Playback {
   replay::RecordingReader reader_;
   replay::CheckpointStore checkpoints_;
   replay::ConsoleDigest digest_;
+  std::optional<KvmSettings> kvm_;
   std::unique_ptr<Board> board_;
   std::unique_ptr<replay::Player> player_;
 };

@@ -134,6 +134,10 @@ def test_record_and_replay(command, tmp_path):
         status, console, errors, replayed = command("replay", recording, *drive)
         assert (status, console, errors) == (0, b"ticked\n", "")
         assert same_end(recorded, replayed) and replayed["replay"]["complete"]
+    status, console, errors, replayed = command("replay", recording, "--engine", "kvm", "--insist")
+    assert (status, console, errors) == (0, b"ticked\n", "")
+    assert same_end(recorded, replayed) and replayed["replay"]["complete"]
+    assert replayed["engine"] == "kvm" and replayed["replay"]["kvm"]["searches"] > 0
     status, _, errors, _ = command("diff", recording, report=False)
     assert status == 2 and "made on KVM" in errors
 
@@ -153,6 +157,69 @@ def test_unlogged_is_refused_unless_insisted(rondo, command, tmp_path):
     assert (status, errors) == (0, "")
     info = subprocess.run([rondo, "info", recording], capture_output=True, text=True).stdout
     assert "not guaranteed" in info
+
+
+@needs_kvm
+def test_replay_on_kvm_refuses(rondo, command, tmp_path):
+    guest = multiboot(tmp_path, PRINT + FINISH + "text: db 'hello', 10, 0\n")
+    counted, sampled = tmp_path / "counted", tmp_path / "sampled"
+    assert command("run", "--kernel", guest, "--record", counted)[0] == 0
+    assert command("run", "--engine", "kvm", "--kernel", guest, "--record", sampled, "--insist")[0] == 0
+    doctor = json.loads(subprocess.run([rondo, "doctor", "--json"], capture_output=True, text=True).stdout)
+    leaks = {c["id"]: c["grade"] for c in doctor["conclusions"]}["record_kvm"] != "yes"
+    refusals = [
+        ([counted, "--engine", "kvm", "--insist"], "counted instructions"),
+        ([sampled, "--engine", "kvm", "--insist", "--single-step"], "--single-step"),
+        ([sampled, "--engine", "kvm", "--insist", "--plant", "clock"], "--plant"),
+        ([sampled, "--engine", "kvmm"], "kvmm"),
+    ]
+    if leaks:
+        refusals.append(([sampled, "--engine", "kvm"], "--insist"))
+    for arguments, said in refusals:
+        status, console, errors, _ = command("replay", *arguments, report=False)
+        assert status == 2 and errors.count("\n") == 1 and said in errors and console == b""
+
+
+@needs_kvm
+def test_moments_of_a_replay_on_kvm(command, tmp_path):
+    """--to names the same Moment on both engines, and from a checkpoint."""
+    guest = multiboot(tmp_path, TICKING)
+    recording = tmp_path / "rec"
+    status, _, errors, recorded = command(
+        "run", "--engine", "kvm", "--kernel", guest, "--memory", "4M", "--kick-every", "200us", "--record", recording,
+        "--insist", "--hash-interval", "4", "--checkpoint-interval", "10",
+    )  # fmt: skip
+    assert (status, errors) == (0, "")
+    last = recorded["instructions"]
+    for to in ("3", "13", str(last - 1), "end-5", f"{recorded['virtual_ns'] // 2}ns", "event:7", "end-1ms"):
+        software = command("replay", recording, "--to", to)
+        kvm = command("replay", recording, "--to", to, "--engine", "kvm", "--insist")
+        assert software[0] == kvm[0] == 3, software[2] + kvm[2]
+        assert software[3]["exit"] == kvm[3]["exit"] == "target"
+        assert same_end(software[3], kvm[3]), to
+        if to.startswith("event:"):
+            assert software[3]["replay"]["next_event"] == kvm[3]["replay"]["next_event"] == 7
+
+
+@needs_kvm
+def test_interrupted_replay_on_kvm(rondo, command, tmp_path):
+    """A guest without events does not keep a replay from being stopped."""
+    guest = multiboot(tmp_path, "\n  mov ecx, 300000000\n.on:\n  dec ecx\n  jnz .on\n" + FINISH)
+    recording, report = tmp_path / "rec", tmp_path / "stopped.json"
+    status, _, errors, recorded = command("run", "--engine", "kvm", "--kernel", guest, "--memory", "4M", "--record", recording, "--insist")
+    assert (status, errors) == (0, "")
+    replay = [rondo, "replay", recording, "--engine", "kvm", "--insist", "--report", report]
+    process = subprocess.Popen([str(a) for a in replay], stdin=subprocess.DEVNULL)
+    time.sleep(0.8)
+    process.send_signal(signal.SIGINT)
+    status = process.wait(timeout=100)
+    replayed = json.loads(report.read_text()) if report.exists() else None
+    # Before it began to listen, in the middle, or too late.
+    if replayed:
+        assert (status, replayed["exit"]) in ((1, "stopped"), (0, recorded["exit"]))
+        assert replayed["exit"] != "stopped" or replayed["instructions"] == 0
+    else:
+        assert status == -signal.SIGINT
 
 
 @needs_kvm
@@ -223,9 +290,13 @@ def test_linux(rondo, command, kernel, tmp_path, slow):
     status, replayed_console, errors, replayed = command("replay", recording)
     assert (status, errors) == (0, "") and replayed["replay"]["complete"]
     assert same_end(recorded, replayed) and replayed_console == console
+    status, replayed_console, errors, on_kvm = command("replay", recording, "--engine", "kvm", "--insist")
+    assert (status, errors) == (0, "") and on_kvm["replay"]["complete"]
+    assert same_end(recorded, on_kvm) and replayed_console == console
     # From checkpoints.
     total = recorded["instructions"]
     for part in (3, 2):
         straight = command("replay", recording, "--to", total // part + 7)[3]
         assert straight["exit"] == "target" and straight["instructions"] == total // part + 7
-    print(f"recorded in {recorded['wall_s']:.1f} s, replayed in {replayed['wall_s']:.1f} s")
+        assert same_end(straight, command("replay", recording, "--to", total // part + 7, "--engine", "kvm", "--insist")[3])
+    print(f"recorded in {recorded['wall_s']:.1f} s, replayed in {replayed['wall_s']:.1f} s, on KVM in {on_kvm['wall_s']:.1f} s: {on_kvm['replay']['kvm']}")

@@ -1,4 +1,4 @@
-// Guests recorded on KVM, at many kick intervals: every recording replays in software, run and stepped, to the same
+// Guests recorded on KVM, at many kick intervals: every recording replays in software and on KVM to the same
 // hashes at every checkpoint and the same end.
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -26,6 +26,9 @@ struct Directory {
   std::string recording() const { return path + "/r"; }
   std::string path;
 };
+
+enum class Drive : u8 { run, step, kvm, user_on_kvm };
+constexpr const char* kDriveNames[] = {"run", "stepped", "on KVM", "CPL 3 on KVM"};
 
 struct Recorded {
   RunResult result;
@@ -81,10 +84,16 @@ class RecordedOnKvm : public testing::Test {
     return recorded;
   }
 
-  static void expect_replays(const std::string& directory, const Recorded& recorded, bool single_step) {
-    auto playback = recordings::Playback::open(directory, nullptr);
+  static void expect_replays(const std::string& directory, const Recorded& recorded, Drive drive,
+                             u64 kick_ns = kKickEveryNs) {
+    SCOPED_TRACE(kDriveNames[static_cast<unsigned>(drive)]);
+    HostKicker kicker(kick_ns);
+    std::optional<KvmSettings> kvm;
+    if (drive == Drive::kvm || drive == Drive::user_on_kvm)
+      kvm = KvmSettings{.kicker = &kicker, .supervisor_in_software = drive == Drive::user_on_kvm};
+    auto playback = recordings::Playback::open(directory, nullptr, kvm);
     ASSERT_TRUE(playback) << playback.error().message;
-    const auto end = (*playback)->seek({.single_step = single_step});
+    const auto end = (*playback)->seek({.single_step = drive == Drive::step});
     ASSERT_TRUE(end) << end.error().message;
     const replay::Player& player = (*playback)->player();
     ASSERT_EQ(*end, PlayEnd::complete) << (player.divergence() ? player.divergence()->what : "")
@@ -103,7 +112,7 @@ class RecordedOnKvm : public testing::Test {
   }
 };
 
-TEST_F(RecordedOnKvm, ReplaysInSoftware) {
+TEST_F(RecordedOnKvm, ReplaysOnBothEngines) {
   const bool slow = std::getenv("RONDO_SLOW_TESTS") != nullptr;
   const unsigned recordings = slow ? 300 : 6;
   // From 50 us to 10 ms.
@@ -117,9 +126,11 @@ TEST_F(RecordedOnKvm, ReplaysInSoftware) {
     const Recorded recorded = record(guest, interval, directory.recording(), i % 4 < 2);
     EXPECT_EQ(recorded.result.reason, ExitReason::debug_exit);
     EXPECT_EQ(recorded.result.debug_exit_code, 1u);
-    expect_replays(directory.recording(), recorded, false);
+    expect_replays(directory.recording(), recorded, Drive::run);
+    expect_replays(directory.recording(), recorded, Drive::kvm, interval);
+    expect_replays(directory.recording(), recorded, Drive::user_on_kvm, interval);
     // Stepping is the slow reference drive.
-    if (guest == "kvm_devices" || (slow && i % 12 == 1)) expect_replays(directory.recording(), recorded, true);
+    if (guest == "kvm_devices" || (slow && i % 12 == 1)) expect_replays(directory.recording(), recorded, Drive::step);
     asynchronous += asynchronous_moments(directory.recording());
     if (HasFailure()) return;
   }
