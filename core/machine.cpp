@@ -69,6 +69,7 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
   bool idle_visited = false;
   u64 skips = 0;  // since an instruction was executed
   u64 steps = 0;
+  if (clock_.sampled()) clock_.set_alarm(limits.virtual_time);
 
   while (true) {
     if (!clock_.in_joined_events()) clock_.fire_due();
@@ -86,9 +87,9 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
     if (next_visit) stop = std::min(stop, *next_visit);
     if (limits.instructions) stop = std::min(stop, *limits.instructions);
     if (const auto due = clock_.next_due_count()) stop = std::min(stop, *due);
-    if (limits.virtual_time && clock_.sampled()) {
+    if (limits.virtual_time && clock_.counts_events()) {
       stop = std::min(stop, clock_.count() + 1);  // any event may be the one that reaches it
-    } else if (limits.virtual_time) {
+    } else if (limits.virtual_time && !clock_.sampled()) {
       const u64 wait = *limits.virtual_time - clock_.now();
       stop = std::min(
           stop, clock_.count() + std::min((wait + kNsPerInstruction - 1) / kNsPerInstruction, ~clock_.count().value));
@@ -102,6 +103,11 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
         ++steps;
         break;
       case EngineStop::attention:
+        if (door && clock_.is_waited_for()) {
+          const auto visit = door->next_visit(clock_.count());
+          next_visit = next_visit && visit ? std::min(*next_visit, *visit) : visit;
+        }
+        break;
       case EngineStop::user:
         break;
       case EngineStop::debug:

@@ -12,7 +12,7 @@ Moment moment_of(Machine& machine) {
   moment.time = machine.clock().now();
   moment.rip = cpu.rip;
   moment.rcx = cpu.gpr[RCX];
-  if (machine.clock().sampled()) {
+  if (machine.clock().counts_events()) {
     moment.synchronous = moment.count.value;
     moment.fingerprint = fingerprint_of(machine);
   }

@@ -7,8 +7,7 @@
 
 namespace rondo::replay {
 
-// Where the machine stands. Where time is sampled, the count is that of synchronous events, and a fingerprint tells the
-// points after one apart.
+// Where the machine stands. Where synchronous events are counted, a fingerprint tells the points after one apart.
 Moment moment_of(Machine& machine);
 // The hash of each component, and of all.
 StateHash state_hash_of(Machine& machine);

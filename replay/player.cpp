@@ -49,7 +49,7 @@ void Player::moved(u64 event) {
   }
   head_.reset();
   after_.reset();
-  waiting_ = stopped_ = false;
+  waiting_ = stopped_ = unseen_ = false;
   lost_.reset();
   search(false);
   last_equal_ = machine_.clock().count();
@@ -98,10 +98,12 @@ std::optional<InstrCount> Player::next_visit(InstrCount now) {
   if (progress_) progress = InstrCount{(now.value / progress_every_ + 1) * progress_every_};
   // Without an event there is nowhere to go, and past the Moment of one it is too late: both show at once.
   InstrCount event = now;
-  if (at_own_end())
-    event = std::max(now, head_->moment.count + 1);
-  else if (head_)
-    event = std::max(now, waiting_ || searching_ ? head_->moment.count + 1 : head_->moment.count);
+  if (head_) {
+    // Where instructions are counted, the next synchronous event is behind this count at the latest.
+    const bool sample_within = next_sample() && !counts_events();
+    const bool later = at_own_end() || waiting_ || searching_ || sample_within;
+    event = std::max(now, later ? head_->moment.count + 1 : head_->moment.count);
+  }
   return progress ? std::min(*progress, event) : event;
 }
 
@@ -134,7 +136,7 @@ void Player::search(bool on) {
 
 // The time of the next synchronous event, if that is what comes next in the recording.
 const VirtualNs* Player::next_sample() const {
-  if (!head_ || head_->moment.fingerprint) return nullptr;
+  if (!head_ || head_->moment.fingerprint || !machine_.clock().sampled()) return nullptr;
   const auto* sample = std::get_if<SampledTime>(&head_->body);
   return sample ? &sample->time : nullptr;
 }
@@ -148,19 +150,22 @@ void Player::lose(std::string what) {
 
 VirtualNs Player::take_sample(VirtualNs now) {
   const VirtualNs* sample = next_sample();
-  if (sample && head_->moment.count == machine_.clock().count() && *sample >= now) {
+  const InstrCount count = machine_.clock().count();
+  if (sample && head_->moment.count == count && *sample >= now) {
     const VirtualNs time = *sample;
+    if (on_event_) on_event_(*head_);
     fetch();
+    unseen_ = !counts_events() && head_ && !next_sample() && head_->moment.count == count;
     return time;
   }
+  const std::string which = (counts_events() ? "" : "at instruction ") + std::to_string(count.value);
   if (!head_) {
-    lose("nothing is known of synchronous event " + std::to_string(machine_.clock().count().value));
+    lose("nothing is known of synchronous event " + which);
   } else if (searching_) {
     lose("the recorded run was interrupted at RIP " + hex(head_->moment.rip) + " after synchronous event " +
          std::to_string(head_->moment.count.value) + "; the replay never came to that state");
   } else {
-    lose("the replay has a synchronous event (" + std::to_string(machine_.clock().count().value) +
-         ") that the recording does not have");
+    lose("the replay has a synchronous event (" + which + ") that the recording does not have");
   }
   return now;
 }
@@ -190,17 +195,20 @@ VirtualNs Player::at_kick(VirtualNs) { return std::get<SampledTime>(head_->body)
 // Events that are joined to the one before have its time.
 bool Player::next_joins() const {
   const VirtualNs* sample = next_sample();
-  return sample && *sample == machine_.clock().now() && head_->moment.count == machine_.clock().count() + 1;
+  const u64 further = counts_events() ? 1 : 0;
+  return sample && *sample == machine_.clock().now() && head_->moment.count == machine_.clock().count() + further;
 }
 
 // Lets in all that is due at this Moment. False: the run is over.
 bool Player::let_in_events() {
+  unseen_ = false;
   while (head_ && !lost_) {
     const Moment& due = head_->moment;
     const InstrCount count = machine_.clock().count();
     const VirtualNs now = machine_.clock().now();
     if (due.count > count) return true;
-    if (sampled() && !due.fingerprint) {
+    if (next_sample() && due.count == count && !counts_events()) return true;
+    if (next_sample() || (counts_events() && !due.fingerprint)) {
       diverge("the replay has more synchronous events than the recording, at event " + std::to_string(head_->number));
       return false;
     }
@@ -219,11 +227,11 @@ bool Player::let_in_events() {
       waiting_ = true;  // the machine has to idle until then
       return true;
     }
-    if (due.time == now && sampled()) {
+    if (due.time == now && due.fingerprint) {
       search(!stands_at(machine_, due));
       if (searching_) return true;
     }
-    const Moment here = sampled() ? due : moment_of(machine_);
+    const Moment here = due.fingerprint ? due : moment_of(machine_);
     if (due.time < now || due.rip != here.rip || due.rcx != here.rcx) {
       diverge("event " + std::to_string(head_->number) + " (" + describe(head_->body) +
               ") happened at another point of the execution");
@@ -233,6 +241,7 @@ bool Player::let_in_events() {
       stopped_ = true;
       return false;
     }
+    if (on_event_) on_event_(*head_);
     if (!apply(*head_)) return false;
     fetch();
   }
@@ -252,7 +261,7 @@ bool Player::apply(const Event& event) {
     check_end(*end);
     return false;
   }
-  if (std::holds_alternative<SampledTime>(event.body) && sampled()) {
+  if (std::holds_alternative<SampledTime>(event.body) && machine_.clock().sampled()) {
     machine_.clock().begin_asynchronous();
     return true;
   }

@@ -55,6 +55,8 @@ class Player final : public Door, public TimeSource {
 
   // Called now and then with the machine at a Moment; false: stop there (`target`).
   void on_progress(u64 every, std::function<bool()> call);
+  // Called with each event as it happens, before it has an effect.
+  void on_event(std::function<void(const Event&)> call) { on_event_ = std::move(call); }
 
   const std::optional<Divergence>& divergence() const { return divergence_; }
   const std::optional<Error>& error() const { return error_; }
@@ -66,18 +68,19 @@ class Player final : public Door, public TimeSource {
   bool visit(std::optional<VirtualNs> idle_until) override;
   bool visit_candidate() override;
 
-  // Recordings made on KVM: the machine's clock must use the player.
+  // Recordings with sampled time (made on KVM): the machine's clock must use the player.
   VirtualNs at_event(VirtualNs now, bool joined) override;
   VirtualNs at_time_stamp(VirtualNs now, u64 rip) override;
   void at_user_cpuid(u64 rip) override;
   VirtualNs at_kick(VirtualNs now) override;
   bool is_late(VirtualNs, VirtualNs) const override { return false; }
   bool next_joins() const override;
+  bool is_waited_for() const override { return unseen_; }
   // The host's CPUID shows more at CPL 3 than the model has, so that what the guest saw there is unknown.
   void distrust_user_cpuid() { user_cpuid_unknown_ = true; }
 
  private:
-  bool sampled() const { return machine_.clock().sampled(); }
+  bool counts_events() const { return machine_.clock().counts_events(); }
   const VirtualNs* next_sample() const;
   VirtualNs take_sample(VirtualNs now);
   void lose(std::string what);
@@ -103,7 +106,8 @@ class Player final : public Door, public TimeSource {
   std::optional<Event> after_;  // the one after it
   bool waiting_ = false;        // for the time of the head, whose count is reached
   bool stopped_ = false;        // by on_progress, or at stop_event_
-  bool searching_ = false;      // for the asynchronous Moment of the head
+  bool searching_ = false;      // for the Moment of the head, by its fingerprint
+  bool unseen_ = false;         // the head's count is that of the event before it: it has to be looked at
   bool user_cpuid_unknown_ = false;
   std::optional<std::string> lost_;  // what went wrong in the middle of an instruction
   std::optional<u64> stop_event_;
@@ -111,6 +115,7 @@ class Player final : public Door, public TimeSource {
   u64 hashes_checked_ = 0;
   u64 progress_every_ = 0;
   std::function<bool()> progress_;
+  std::function<void(const Event&)> on_event_;
   std::optional<Divergence> divergence_;
   std::optional<Error> error_;
   std::optional<End> end_;

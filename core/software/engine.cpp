@@ -61,7 +61,7 @@ class Interpreter final : public SoftwareEngine {
     cpu_.passed = cpu_.position(config_.clock.count().value);
     cpu_.passed_rip = cpu_.rip;
   }
-  u64 deliveries() const override { return cpu_.position(config_.clock.count().value).deliveries; }
+  u64 deliveries() const override { return cpu_.position(config_.clock.instructions().value).deliveries; }
   u64 code_cache_bytes() const override { return cache_.bytes_used(); }
 
   void interrupt_state_changed() override { cpu_.attention = true; }
@@ -77,9 +77,9 @@ class Interpreter final : public SoftwareEngine {
     cpu_.stop_count = stop;
   }
   u64 count() const { return cpu_.stop_count - static_cast<u64>(cpu_.remaining); }
-  // The clock's count is the truth; with sampled time it is another quantity, and counting just goes on.
+  // The clock's count is the truth; where it is that of events, counting just goes on.
   void begin_at_clock() {
-    cpu_.stop_count = config_.clock.sampled() ? count() : config_.clock.count().value;
+    cpu_.stop_count = config_.clock.counts_events() ? count() : config_.clock.count().value;
     cpu_.remaining = 0;
   }
   void sync() { config_.clock.set_count(InstrCount{count()}); }
@@ -105,9 +105,9 @@ class Interpreter final : public SoftwareEngine {
   Fetcher fetcher_;
   std::vector<JumpEntry> jump_cache_;
   bool delivered_ = false;  // attend() delivered an event
-  bool stepping_ = false;  // needs_single_steps(), as of the last look
+  bool stepping_ = false;   // needs_single_steps(), as of the last look
   std::atomic<bool> interrupted_ = false;
-  InstrCount stop_event_;  // with sampled time
+  InstrCount stop_event_;  // where events are counted
   std::map<std::string, UnsupportedInstruction> unsupported_;
 };
 
@@ -117,20 +117,20 @@ constexpr u64 kSlice = 4'000'000;
 EngineStop Interpreter::run(InstrCount stop) { return run_to(stop, ~u64{0}); }
 
 EngineStop Interpreter::run_supervisor(InstrCount stop, u64 instructions) {
-  RONDO_ASSERT(config_.clock.sampled());
+  RONDO_ASSERT(config_.clock.counts_events());
   cpu_.stop_cpl = 3;
   const EngineStop why = run_to(stop, instructions);
   cpu_.stop_cpl = 0xff;
   return why;
 }
 
-// `instructions` matters with sampled time only, where `stop` is a number of synchronous events: attend() looks.
+// `instructions` matters only where `stop` is a number of synchronous events: attend() looks.
 EngineStop Interpreter::run_to(InstrCount stop, u64 instructions) {
   begin_at_clock();
   if (cpu_.leave != Leave::unfinished) debug_.clear_hits();
   const u64 now = count();
   stop_event_ = stop;
-  const u64 last = config_.clock.sampled() ? now + std::min(instructions, ~now) : stop.value;
+  const u64 last = config_.clock.counts_events() ? now + std::min(instructions, ~now) : stop.value;
   const auto next_stop = [&](u64 from) { return std::min(last, from + std::min(kSlice, ~from)); };
   set_stop(next_stop(now));
   cpu_.attention = true;
@@ -146,7 +146,8 @@ EngineStop Interpreter::run_to(InstrCount stop, u64 instructions) {
         return EngineStop::count_reached;
       }
       set_stop(next_stop(count()));
-      cpu_.attention = true;  // interrupt() may have been called, and a timer armed meanwhile may be due within this slice
+      cpu_.attention =
+          true;  // interrupt() may have been called, and a timer armed meanwhile may be due within this slice
     }
     if (cpu_.attention) {
       EngineStop why;
@@ -154,7 +155,8 @@ EngineStop Interpreter::run_to(InstrCount stop, u64 instructions) {
         sync();
         return why;
       }
-      // Something else may be due at this very Moment (an NMI and an interrupt, a data breakpoint on the stack of the delivery): as step() does.
+      // Something else may be due at this very Moment (an NMI and an interrupt, a data breakpoint on the stack of the
+      // delivery): as step() does.
       if (delivered_) {
         cpu_.attention = true;
         continue;
@@ -238,7 +240,7 @@ bool Interpreter::attend(EngineStop& why) {
     why = EngineStop::attention;
     return true;
   }
-  if (config_.clock.sampled() && config_.clock.count() >= stop_event_) {
+  if (config_.clock.counts_events() && config_.clock.count() >= stop_event_) {
     cpu_.attention = true;
     why = EngineStop::count_reached;
     return true;
@@ -353,8 +355,8 @@ void Interpreter::deliver_fault() {
   cpu_.attention = true;
 }
 
-// Handlers whose first instruction faults take no time, and so would run for ever before the next count. A processor would be just as stuck; here that is
-// a shutdown.
+// Handlers whose first instruction faults take no time, and so would run for ever before the next count. A processor
+// would be just as stuck; here that is a shutdown.
 void Interpreter::note_delivery() {
   constexpr u64 kMostDeliveries = 10'000;
   cpu_.delivered = cpu_.position(count());
@@ -396,8 +398,10 @@ bool Interpreter::watchpoint_hit() {
   DebugStop& stop = debug_.stop();
   stop.kind = DebugStop::Kind::watchpoint;
   stop.before = cpu_.position(count());
-  if (stop.before.deliveries > 0) --stop.before.deliveries;
-  else stop.before = cpu_.position(count() - 1);
+  if (stop.before.deliveries > 0)
+    --stop.before.deliveries;
+  else
+    stop.before = cpu_.position(count() - 1);
   return true;
 }
 

@@ -41,6 +41,7 @@ std::optional<VirtualNs> Clock::next_due() const {
 }
 
 std::optional<InstrCount> Clock::next_due_count() const {
+  if (source_ && ((alarm_ && *alarm_ <= now()) || is_waited_for())) return count_;
   if (!next_) return std::nullopt;
   const VirtualNs when = timers_[*next_].due;
   if (when <= now()) return count_;
@@ -63,21 +64,27 @@ bool Clock::fire_due() {
   return fired;
 }
 
-// The event's number is in the count while its time is asked for; now() stays.
-VirtualNs Clock::begin_sample() {
-  const VirtualNs before = now();
-  count_ += 1;
-  skipped_ns_ -= kNsPerInstruction;
-  return before;
+void Clock::note_instructions(InstrCount count) {
+  if (counted_ == Counted::events) {
+    instructions_ = count;
+  } else {
+    recount(count);
+  }
+}
+
+// Where events are counted, the event's number is in the count while its time is asked for. now() stays.
+VirtualNs Clock::begin_sample(InstrCount count) {
+  note_instructions(count);
+  if (counted_ == Counted::events) recount(count_ + 1);
+  return now();
 }
 
 void Clock::advance_to(VirtualNs when) { move_to(std::max(now(), when)); }
 
 void Clock::move_to(VirtualNs when) { skipped_ns_ = when.value - count_.value * kNsPerInstruction; }
 
-void Clock::count_from(InstrCount count) {
+void Clock::recount(InstrCount count) {
   const VirtualNs time = now();
-  source_ = nullptr;
   count_ = count;
   move_to(time);
 }

@@ -6,7 +6,8 @@
 //
 // Where nobody counts instructions (a run on KVM, and every replay of one), a TimeSource gives the time at each
 // synchronous event: an access to a port, to a device's memory or to an MSR of time or of interrupts, one at a time,
-// and a halt. The count is then the number of synchronous events (docs/decisions/0010-sampled-time.md).
+// and a halt. The count is then the number of synchronous events (docs/decisions/0010-sampled-time.md). In a replay of
+// what was counted afterwards it is that of instructions again, and time is sampled nevertheless.
 #pragma once
 
 #include <functional>
@@ -48,7 +49,12 @@ class TimeSource {
   virtual bool is_late(VirtualNs now, VirtualNs due) const = 0;
   // Whether the next event will be joined to the last one. Only a replay knows.
   virtual bool next_joins() const { return false; }
+  // Something is to happen as soon as the running instruction allows it. Only a replay knows.
+  virtual bool is_waited_for() const { return false; }
 };
+
+// What a Clock with a TimeSource counts.
+enum class Counted : u8 { events, instructions };
 
 class Clock final : public Saveable {
  public:
@@ -63,34 +69,47 @@ class Clock final : public Saveable {
   std::optional<VirtualNs> due(TimerId timer) const;
 
   // The scheduler's side.
-  // The exact count; no effect with a time source.
+  // The exact count of instructions. Where events are counted it is only noted: see instructions().
   void set_count(InstrCount count) {
-    if (!source_) count_ = count;
+    if (!source_) {
+      count_ = count;
+    } else {
+      note_instructions(count);
+    }
   }
-  // A synchronous event begins at this count.
+  // A synchronous event begins at this count of instructions.
   void begin_event(InstrCount count, bool joined = false) {
     if (!source_) {
       count_ = count;
     } else {
-      const VirtualNs before = begin_sample();
+      const VirtualNs before = begin_sample(count);
       advance_to(source_->at_event(before, joined));
     }
   }
-  void begin_time_stamp(u64 rip) { advance_to(source_->at_time_stamp(begin_sample(), rip)); }
+  void begin_time_stamp(InstrCount count, u64 rip) { advance_to(source_->at_time_stamp(begin_sample(count), rip)); }
   void note_user_cpuid(u64 rip) {
     if (source_) source_->at_user_cpuid(rip);
   }
-  // From now on the count is that of synchronous events and time comes from `source`, which outlives its use. Null: as
-  // before.
-  void use_samples(TimeSource* source) { source_ = source; }
-  // Time is counted again: the count is `count`, and now() stays.
-  void count_from(InstrCount count);
+  // From now on time comes from `source`, which outlives its use, and the count is that of synchronous events or of
+  // instructions. Null: time is a function of the count of instructions again, and goes on from now().
+  void use_samples(TimeSource* source, Counted counted = Counted::events) {
+    source_ = source;
+    counted_ = counted;
+  }
   bool sampled() const { return source_ != nullptr; }
+  bool counts_events() const { return source_ && counted_ == Counted::events; }
+  // Where events are counted: what the software engine has executed until it last told, which it does at each of them.
+  InstrCount instructions() const { return counts_events() ? instructions_ : count_; }
+  // The Moment is named by another count; now() stays.
+  void recount(InstrCount count);
+  // With a time source that counts instructions: the engine comes back when this time is reached.
+  void set_alarm(std::optional<VirtualNs> when) { alarm_ = when; }
   // With a time source: the machine stands at an asynchronous Moment; it gets later. Whether it is later than `due`.
   void begin_asynchronous() { move_to(source_->at_kick(now())); }
   bool is_late(VirtualNs due) const { return source_->is_late(now(), due); }
   // Between events that are joined nothing is delivered.
   bool in_joined_events() const { return source_ && source_->next_joins(); }
+  bool is_waited_for() const { return source_ && source_->is_waited_for(); }
   std::optional<VirtualNs> next_due() const;
   // The count at which the next timer is due, as long as nothing is skipped; none if no timer is armed.
   std::optional<InstrCount> next_due_count() const;
@@ -110,13 +129,17 @@ class Clock final : public Saveable {
     VirtualNs due;
   };
   void find_next();
-  VirtualNs begin_sample();
+  void note_instructions(InstrCount count);
+  VirtualNs begin_sample(InstrCount count);
   void advance_to(VirtualNs when);
   void move_to(VirtualNs when);
 
   InstrCount count_;
-  u64 skipped_ns_ = 0;  // with a time source: whatever makes now() right
+  u64 skipped_ns_ = 0;       // with a time source: whatever makes now() right
+  InstrCount instructions_;  // where events are counted; no state
   TimeSource* source_ = nullptr;
+  Counted counted_ = Counted::events;
+  std::optional<VirtualNs> alarm_;
   std::vector<Timer> timers_;
   std::optional<u32> next_;  // derived: the armed timer that fires first
 };

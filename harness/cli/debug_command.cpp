@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "harness/cli/console.h"
+#include "harness/cli/counting.h"
 #include "harness/cli/crash_context.h"
 #include "harness/cli/exit_status.h"
 #include "harness/gdb/recording_search.h"
@@ -11,7 +12,6 @@
 #include "harness/host/clock.h"
 #include "harness/host/entropy.h"
 #include "harness/host/file.h"
-#include "harness/recordings/describe.h"
 #include "harness/recordings/playback.h"
 
 namespace rondo::cli {
@@ -91,18 +91,20 @@ int debug_command(const DebugOptions& options) {
   Console console(options.machine.console);
   gdb::ReplayedOutput output(console);
 
+  std::string recording;
+  if (!live) {
+    Result<std::string> counted = with_instructions_counted(options.recording);
+    if (!counted) return fail(counted.error().message);
+    recording = std::move(*counted);
+  }
   Result<std::unique_ptr<Board>> own_board = std::unique_ptr<Board>{};
   Result<std::unique_ptr<recordings::Playback>> playback = std::unique_ptr<recordings::Playback>{};
   if (live)
     own_board = live_board(options.machine, output);
   else
-    playback = recordings::Playback::open(options.recording, &output);
+    playback = recordings::Playback::open(recording, &output);
   if (!own_board) return fail(own_board.error().message);
   if (!playback) return fail(playback.error().message);
-  if (!live) {
-    if (Status counted = recordings::require_counted((*playback)->reader(), "rondo debug"); !counted)
-      return fail(counted.error().message);
-  }
   Board& board = live ? **own_board : (*playback)->board();
   output.attach(board.clock());
 
@@ -120,13 +122,13 @@ int debug_command(const DebugOptions& options) {
       return !left;
     });
   } else {
-    input = std::make_unique<gdb::RecordedInput>(board, (*playback)->player(), (*playback)->reader());
+    input = std::make_unique<gdb::RecordedInput>(**playback);
   }
   gdb::TimeTravel travel(board.machine(), *input);
   std::optional<gdb::RecordingSearch> search;
   if (!live) {
     travel.use_kept(gdb::checkpoints_of((*playback)->checkpoints(), (*playback)->reader().check().events));
-    search.emplace(options.recording, (*playback)->checkpoints(), host::processors());
+    search.emplace(recording, (*playback)->checkpoints(), host::processors());
   }
   gdb::Debuggee debuggee(travel, *symbols);
   travel.on_branch_begin([&output] { output.forget(); });

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "harness/cli/counting.h"
 #include "harness/cli/diff_text.h"
 #include "harness/cli/exit_status.h"
 #include "harness/host/clock.h"
@@ -40,8 +41,14 @@ Result<recordings::DiffReport> search(const DiffOptions& options) {
       line.update(doing, from, to, clock);
     };
   }
-  if (options.recordings.size() == 1) return recordings::diff_replay(options.recordings[0], how);
-  return recordings::diff_recordings(options.recordings[0], options.recordings[1], how);
+  std::vector<std::string> counted;
+  for (const std::string& recording : options.recordings) {
+    Result<std::string> directory = with_instructions_counted(recording);
+    if (!directory) return directory.error();
+    counted.push_back(std::move(*directory));
+  }
+  if (counted.size() == 1) return recordings::diff_replay(counted[0], how);
+  return recordings::diff_recordings(counted[0], counted[1], how);
 }
 
 }  // namespace

@@ -19,8 +19,11 @@ void Progress::update(const Clock& clock) {
   const u64 elapsed = now - last_;
   if (elapsed < kInterval) return;
   const double mips = static_cast<double>(clock.count() - last_count_) * 1e3 / static_cast<double>(elapsed);
-  std::fprintf(stderr, "\r\x1b[K%.1f M instructions, %.3f s virtual, %.0f MIPS",
-               static_cast<double>(clock.count().value) / 1e6, static_cast<double>(clock.now().value) / 1e9, mips);
+  const char* counted = clock.counts_events() ? "%.3f M events, %.3f s virtual, %.3f M/s"
+                                              : "%.1f M instructions, %.3f s virtual, %.0f MIPS";
+  std::fputs("\r\x1b[K", stderr);
+  std::fprintf(stderr, counted, static_cast<double>(clock.count().value) / 1e6,
+               static_cast<double>(clock.now().value) / 1e9, mips);
   visible_ = true;
   last_ = now;
   last_count_ = clock.count();

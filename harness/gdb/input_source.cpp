@@ -16,6 +16,7 @@ std::string line(u64 number, InstrCount count, VirtualNs time, const std::string
 
 void LiveInput::moved(u64 event) {
   RONDO_ASSERT(event <= log_.size());
+  board_.machine().clock().use_samples(nullptr);
   next_ = event;
 }
 
@@ -71,7 +72,13 @@ void LiveInput::enter(const Input& input) {
   reached_time_ = std::max(reached_time_, clock.now());
 }
 
+std::unique_ptr<InputSource> RecordedInput::fork() {
+  board_.machine().clock().use_samples(nullptr);
+  return std::make_unique<LiveInput>(board_, LiveInput::Exchange{});
+}
+
 void RecordedInput::moved(u64 event) {
+  playback_.use_recorded_time();
   player_.moved(event);
   player_.play({.count = board_.clock().count(), .time = {}, .event = {}});  // makes it look at the event
 }

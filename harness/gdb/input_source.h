@@ -9,6 +9,7 @@
 #include "core/door.h"
 #include "core/machine.h"
 #include "harness/board.h"
+#include "harness/recordings/playback.h"
 #include "replay/format/recording_reader.h"
 #include "replay/player.h"
 
@@ -66,19 +67,21 @@ class LiveInput final : public InputSource, private InputSink {
 // A recording.
 class RecordedInput final : public InputSource {
  public:
-  RecordedInput(Board& board, replay::Player& player, replay::RecordingReader& reader)
-      : board_(board), player_(player), reader_(reader) {}
+  explicit RecordedInput(recordings::Playback& playback)
+      : playback_(playback), board_(playback.board()), player_(playback.player()), reader_(playback.reader()) {}
 
   u64 next_event() const override { return player_.next_event(); }
   void moved(u64 event) override;
-  // Nothing enters a branch of a recording: what was typed belongs to the recorded run.
-  std::unique_ptr<InputSource> fork() override { return std::make_unique<LiveInput>(board_, LiveInput::Exchange{}); }
+  // Nothing enters a branch of a recording: what was typed belongs to the recorded run. So does its sampled time.
+  std::unique_ptr<InputSource> fork() override;
   std::string ending() const override;
   std::vector<std::string> describe(u64 from, u64 most) override;
   std::optional<InstrCount> next_visit(InstrCount now) override { return player_.next_visit(now); }
   bool visit(std::optional<VirtualNs> idle_until) override { return player_.visit(idle_until); }
+  bool visit_candidate() override { return player_.visit_candidate(); }
 
  private:
+  recordings::Playback& playback_;
   Board& board_;
   replay::Player& player_;
   replay::RecordingReader& reader_;

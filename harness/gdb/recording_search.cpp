@@ -40,7 +40,7 @@ class RecordingSearch::Explorer {
   explicit Explorer(std::unique_ptr<recordings::Playback> playback)
       : playback_(std::move(playback)),
         events_(playback_->reader().check().events),
-        input_(playback_->board(), playback_->player(), playback_->reader()),
+        input_(*playback_),
         travel_(playback_->machine(), input_) {
     travel_.use_kept(checkpoints_of(playback_->checkpoints(), events_));
     travel_.forget_snapshots();

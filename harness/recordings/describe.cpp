@@ -61,12 +61,6 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   return m;
 }
 
-Status require_counted(const replay::RecordingReader& reader, const std::string& command) {
-  if (reader.manifest().machine.engine == kInSoftware) return success();
-  return Error{"recording '" + reader.directory() + "': it was made on KVM, where instructions have no numbers, and " +
-               command + " needs them: rondo replay --to reaches its Moments"};
-}
-
 Result<BoardConfig> board_config(const replay::Manifest& manifest, const std::string& directory) {
   const replay::MachineConfiguration& m = manifest.machine;
   const std::string who = "recording '" + directory + "': ";

@@ -20,9 +20,6 @@ inline constexpr char kSupervisorFact[] = "kvm-supervisor";
 replay::Manifest describe(Board& board, const BoardConfig& config, const replay::RecordingSettings& settings,
                           const std::string& program_version);
 
-// Fails for a recording made on KVM, whose instructions have no numbers: `command` needs them.
-Status require_counted(const replay::RecordingReader& reader, const std::string& command);
-
 // What to build the board from, with the images out of the blob store; without a console.
 Result<BoardConfig> board_config(const replay::Manifest& manifest, const std::string& directory);
 

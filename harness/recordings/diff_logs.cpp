@@ -137,6 +137,7 @@ std::vector<ConfigurationDifference> compare_machines(const replay::MachineConfi
   number("rtc-start", a.rtc_start, b.rtc_start);
   text("command line", a.command_line, b.command_line);
   number("ns per instruction", a.ns_per_instruction, b.ns_per_instruction);
+  number("sampled time", a.sampled_time, b.sampled_time);
   text("CPU model", a.cpu_model, b.cpu_model);
   if (a.cpuid != b.cpuid) differences.push_back({"CPUID", "its own", "its own"});
   const auto image = [](const replay::MachineConfiguration& m, const std::string& role) {

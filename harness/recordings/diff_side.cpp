@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "harness/recordings/describe.h"
 #include "replay/moments.h"
 
 namespace rondo::recordings {
@@ -56,7 +55,6 @@ DiffSide::~DiffSide() = default;
 Result<std::unique_ptr<DiffSide>> DiffSide::open(const std::string& directory, const SideOptions& options) {
   Result<std::unique_ptr<Playback>> playback = Playback::open(directory, nullptr);
   if (!playback) return playback.error();
-  if (Status counted = require_counted((*playback)->reader(), "rondo diff"); !counted) return counted.error();
   std::unique_ptr<DiffSide> side(new DiffSide(options, std::move(*playback)));
   Result<std::unique_ptr<Plants>> plants = Plants::attach(side->playback_->board(), options.plants, false);
   if (!plants) return plants.error();

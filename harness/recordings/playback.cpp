@@ -61,12 +61,17 @@ Status Playback::build() {
   if (!board) return Error{"recording '" + reader_.directory() + "': " + board.error().message};
   board_ = std::move(*board);
   player_ = std::make_unique<replay::Player>(board_->machine(), *board_, reader_, &digest_);
-  if (sampled) {
-    machine().clock().use_samples(player_.get());
+  if (sampled || manifest.machine.sampled_time) {
+    sampled_ = sampled ? Counted::events : Counted::instructions;
+    use_recorded_time();
     if (has_fact(manifest, kUserCpuidFact)) player_->distrust_user_cpuid();
   }
   reader_.seek_event(0);
   return success();
+}
+
+void Playback::use_recorded_time() {
+  if (sampled_) machine().clock().use_samples(player_.get(), *sampled_);
 }
 
 Result<PlayTarget> Playback::resolve(const MomentName& name) {

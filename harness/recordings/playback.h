@@ -31,6 +31,8 @@ class Playback {
   // target it plays on to the end. What is skipped on the way is neither verified nor shown on the console.
   Result<replay::PlayEnd> seek(const replay::PlayTarget& target);
   replay::CheckpointStore& checkpoints() { return checkpoints_; }
+  // The machine's time is the recording's (again), if that does not follow from the count.
+  void use_recorded_time();
 
  private:
   Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console,
@@ -45,6 +47,7 @@ class Playback {
   std::optional<KvmSettings> kvm_;
   std::unique_ptr<Board> board_;
   std::unique_ptr<replay::Player> player_;
+  std::optional<Counted> sampled_;  // what is counted in a recording with sampled time
 };
 
 // Why a replay is over, for its report.

@@ -6,15 +6,19 @@
 
 namespace rondo::recordings {
 
-Result<replay::RecordingWriter> start_recording(const std::string& directory, Board& board, const BoardConfig& config,
-                                                const replay::RecordingSettings& settings,
-                                                std::vector<std::string> marks) {
+std::vector<replay::NewImage> images_of(const BoardConfig& config) {
   std::vector<replay::NewImage> images;
   images.push_back({"kernel", config.kernel.name, config.kernel.bytes});
   if (config.initrd.given()) images.push_back({"initrd", config.initrd.name, config.initrd.bytes});
+  return images;
+}
+
+Result<replay::RecordingWriter> start_recording(const std::string& directory, Board& board, const BoardConfig& config,
+                                                const replay::RecordingSettings& settings,
+                                                std::vector<std::string> marks) {
   replay::Manifest manifest = describe(board, config, settings, RONDO_VERSION);
   manifest.marks = std::move(marks);
-  return replay::RecordingWriter::create(directory, std::move(manifest), images);
+  return replay::RecordingWriter::create(directory, std::move(manifest), images_of(config));
 }
 
 Result<replay::CheckpointWriter> start_checkpoints(const replay::RecordingWriter& recording, Board& board) {

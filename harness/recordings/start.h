@@ -7,6 +7,8 @@
 
 namespace rondo::recordings {
 
+// What goes into a recording of a board; the bytes stay the configuration's.
+std::vector<replay::NewImage> images_of(const BoardConfig& config);
 // Makes the directory, with the images and the manifest. The board was just built from `config`, whose images are still
 // there. `marks`: what is not guaranteed.
 Result<replay::RecordingWriter> start_recording(const std::string& directory, Board& board, const BoardConfig& config,

@@ -77,10 +77,11 @@ std::vector<u8> encode_manifest(const Manifest& manifest) {
   const auto host_vector = builder.CreateVector(host);
   const auto marks = builder.CreateVectorOfStrings(manifest.marks);
   const auto names = builder.CreateVectorOfStrings(manifest.component_names);
-  builder.Finish(fb::CreateManifest(
-      builder, program_version, recording_id, machine.memory_bytes, machine.cpus, engine, machine.seed,
-      machine.rtc_start, command_line, image_kind, image_vector, machine.ns_per_instruction, cpu_model, cpuid_vector,
-      host_vector, manifest.settings.hash_interval, manifest.settings.checkpoint_interval, marks, names));
+  builder.Finish(fb::CreateManifest(builder, program_version, recording_id, machine.memory_bytes, machine.cpus, engine,
+                                    machine.seed, machine.rtc_start, command_line, image_kind, image_vector,
+                                    machine.ns_per_instruction, cpu_model, cpuid_vector, host_vector,
+                                    manifest.settings.hash_interval, manifest.settings.checkpoint_interval, marks,
+                                    names, machine.sampled_time));
   return wrap(kManifestMagic, {builder.GetBufferPointer(), builder.GetSize()});
 }
 
@@ -103,6 +104,7 @@ Result<Manifest> decode_manifest(std::span<const u8> file, const std::string& pa
   machine.memory_bytes = in.memory_bytes();
   machine.cpus = in.cpus();
   machine.engine = text(in.engine());
+  machine.sampled_time = in.sampled_time();
   machine.seed = in.seed();
   machine.rtc_start = in.rtc_start();
   machine.command_line = text(in.command_line());

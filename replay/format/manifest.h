@@ -17,7 +17,7 @@ struct FormatVersion {
   auto operator<=>(const FormatVersion&) const = default;
 };
 // A newer minor version is readable, another major version is refused.
-inline constexpr FormatVersion kFormatVersion{1, 1};
+inline constexpr FormatVersion kFormatVersion{1, 2};
 std::string to_string(FormatVersion version);
 
 // A file that went into the machine. Its bytes are in the blob store.
@@ -40,6 +40,8 @@ struct MachineConfiguration {
   u64 memory_bytes = 0;
   u32 cpus = 1;
   std::string engine;  // "software", "kvm": what executed it when it was recorded
+  // "software" only: time is sampled as on KVM, though instructions are counted (harness/recordings/counted.h).
+  bool sampled_time = false;
   u64 seed = 0;
   i64 rtc_start = 0;  // seconds since 1970, UTC
   std::string command_line;

@@ -1,6 +1,8 @@
 """`rondo debug` with Debian's gdb in batch mode on it, or with bare packets."""
 
 import contextlib
+import json
+import os
 import re
 import shutil
 import socket
@@ -60,6 +62,21 @@ class Debug:
         rest = self.process.communicate(timeout=60)
         self.said.append(rest[1])
         return self.process.returncode
+
+
+def need_kvm():
+    import pytest
+
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("there is no /dev/kvm that may be used")
+
+
+def end_of_counted(rondo, recording):
+    """At which instruction a recording made on KVM ends; its instructions are counted for that."""
+    compared = subprocess.run([str(rondo), "diff", str(recording)], capture_output=True, text=True)
+    assert compared.returncode == 0 and "the replay agrees" in compared.stdout, compared
+    told = subprocess.run([str(rondo), "info", "--json", str(recording / "counted")], capture_output=True, text=True, check=True)
+    return json.loads(told.stdout)["end"]["instructions"]
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 _PROLOGUE = """
 bits 32
 org 0x100000
@@ -54,3 +56,28 @@ def unpacked_vmlinux(bzimage: pathlib.Path, directory: pathlib.Path) -> pathlib.
     with packed.open("rb") as source, vmlinux.open("wb") as target:
         subprocess.run(tool, stdin=source, stdout=target, check=True)
     return vmlinux
+
+
+def initramfs_of(program: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    """An initramfs of one program and a console."""
+
+    def entry(name, mode, data=b"", device=(0, 0), inode=0):
+        fields = [inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0]
+        header = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+        return header + b"\0" * (-len(header) % 4) + data + b"\0" * (-len(data) % 4)
+
+    path.write_bytes(
+        entry("dev", 0o40755, inode=1)
+        + entry("dev/console", 0o20600, device=(5, 1), inode=2)
+        + entry("init", 0o100755, program.read_bytes(), inode=3)
+        + entry("TRAILER!!!", 0)
+    )
+    return path
+
+
+def compiled_init(source: str, directory: pathlib.Path) -> pathlib.Path:
+    """An initramfs whose /init is this C program of tests/guests, without any library."""
+    program = directory / "init"
+    flags = "-O2 -static -nostdlib -ffreestanding -fno-stack-protector -fcf-protection=none -no-pie".split()
+    subprocess.run(["gcc", *flags, "-o", program, ROOT / "tests/guests" / source], check=True)
+    return initramfs_of(program, directory / "initrd")

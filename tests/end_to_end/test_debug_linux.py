@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from debugger import debug, places
+from debugger import debug, end_of_counted, need_kvm, places
+from guests import compiled_init
 
 QUICK_END = 90_000_000
 
@@ -26,11 +27,23 @@ def recording(rondo, kernel, initramfs, slow, tmp_path_factory):
     return directory
 
 
-@pytest.fixture(params=["live", "recording"])
-def target(request, rondo, kernel, initramfs, recording, tmp_path):
+@pytest.fixture(scope="module")
+def recording_on_kvm(rondo, kernel, tmp_path_factory):
+    """To a program that runs on KVM whatever the host, and to its end."""
+    need_kvm()
+    folder = tmp_path_factory.mktemp("kvm")
+    arguments = [*machine(kernel, compiled_init("kvm_init.c", folder)), "--console", folder / "console", "--record", folder / "recording"]
+    subprocess.run([str(rondo), "run", "--engine", "kvm", "--insist", *map(str, arguments)], stdin=subprocess.DEVNULL, check=True)
+    assert end_of_counted(rondo, folder / "recording") > 2 * QUICK_END
+    return folder / "recording"
+
+
+@pytest.fixture(params=["live", "recording", "recording made on KVM"])
+def target(request, rondo, kernel, initramfs, tmp_path):
+    recording = request.getfixturevalue("recording_on_kvm" if "KVM" in request.param else "recording")
     arguments = machine(kernel, initramfs) if request.param == "live" else [recording]
     with debug(rondo, *arguments, "--console", tmp_path / "console") as server:
-        server.console, server.live = tmp_path / "console", request.param == "live"
+        server.console, server.live, server.recording = tmp_path / "console", request.param == "live", recording
         yield server
 
 
@@ -85,8 +98,10 @@ def test_the_way_does_not_matter(target):
             assert packets.ask(f"z2,{stack:x},8") == "OK"
 
 
-def test_searches_on_all_processors(rondo, recording):
+@pytest.mark.parametrize("made", ["recording", "recording_on_kvm"])
+def test_searches_on_all_processors(request, rondo, made):
     """What several machines find between checkpoints is what one machine finds on its way back."""
+    recording = request.getfixturevalue(made)
     with debug(rondo, recording, "--console", "none") as server, server.packets() as packets:
         packets.monitor("seek 89M")
         found = set()
@@ -109,9 +124,9 @@ def test_searches_on_all_processors(rondo, recording):
         assert found
 
 
-def test_output_is_shown_once(target, recording):
+def test_output_is_shown_once(target):
     """What the guest says again on its way to a place where it was before is not shown again."""
-    plain = (recording.parent / "console").read_bytes()
+    plain = (target.recording.parent / "console").read_bytes()
     said = target.gdb("monitor seek 30M", "monitor seek 10M", "monitor seek 40M", "monitor seek 39M", "stepi", "monitor seek 60M")
     assert [count for count, _ in places(said)] == [30_000_000, 10_000_000, 40_000_000, 39_000_000, 60_000_000]
     target.close()
@@ -147,7 +162,11 @@ def test_gdb_on_the_kernel(target):
     assert re.search(r"Hardware watchpoint 2: -location .*\n\nOld value = ", said)
 
 
-def test_random_walks(rondo, recording, slow):
+@pytest.mark.parametrize("made", ["recording", "recording_on_kvm"])
+def test_random_walks(request, rondo, made, slow):
+    recording = request.getfixturevalue(made)
+    if made == "recording_on_kvm":
+        recording /= "counted"
     program = pathlib.Path(os.environ.get("RONDO_BUILD", ""), "release/gdb_walk")
     if not program.exists():
         pytest.skip(f"{program} is not built")

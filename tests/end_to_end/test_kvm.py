@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from guests import PRINT, multiboot
+from debugger import debug
+from guests import PRINT, compiled_init, multiboot
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 FINISH = "\n  mov dx, 0xf4\n  xor eax, eax\n  out dx, al\n"
 # Computes until the guest has seen 5 timer interrupts, without a single exit in between; then says so.
 TICKING = (
@@ -138,8 +138,61 @@ def test_record_and_replay(command, tmp_path):
     assert (status, console, errors) == (0, b"ticked\n", "")
     assert same_end(recorded, replayed) and replayed["replay"]["complete"]
     assert replayed["engine"] == "kvm" and replayed["replay"]["kvm"]["searches"] > 0
+
+
+@needs_kvm
+def test_instructions_are_counted_afterwards(rondo, command, tmp_path):
+    """Once, for whatever goes to single instructions; and again if the recording is another one."""
+    guest, recording = multiboot(tmp_path, TICKING), tmp_path / "rec"
+    record = ["run", "--engine", "kvm", "--kernel", guest, "--memory", "4M", "--kick-every", "200us", "--max-wall", "100s", "--insist"]
+    status, console, _, recorded = command(*record, "--record", recording)
+    assert status == 0
+    status, said, errors, _ = command("diff", recording, report=False)
+    assert status == 0 and b"the replay agrees" in said
+    counted = recording / "counted"
+    written = (counted / "events.log").stat().st_mtime_ns
+    ends = []
+    for drive in ([], ["--single-step"]):
+        status, replayed_console, errors, replayed = command("replay", counted, *drive)
+        assert (status, errors, replayed_console) == (0, "", console) and replayed["replay"]["complete"]
+        assert replayed["virtual_ns"] == recorded["virtual_ns"] and replayed["instructions"] > 1000
+        # But for the count in the clock it is the same machine.
+        assert {k: v for k, v in replayed["components"].items() if k != "clock"} == {k: v for k, v in recorded["components"].items() if k != "clock"}
+        ends.append(replayed["state_hash"])
+    assert ends[0] == ends[1]
+    assert command("diff", recording, recording, report=False)[0] == 0
+    assert (counted / "events.log").stat().st_mtime_ns == written
+    # It is not part of the recording.
+    pack = tmp_path / "pack"
+    assert command("pack", recording, pack, report=False)[0] == 0
+    assert command("unpack", pack, tmp_path / "unpacked", report=False)[0] == 0
+    assert not (tmp_path / "unpacked/counted").exists()
+    # What is damaged, or left by a rondo that was killed, or of another recording, is made again.
+    (counted / "manifest").write_bytes(b"")
+    shutil.copytree(counted, recording / "counted.new")
+    assert command("diff", recording, report=False)[0] == 0
+    assert command("replay", counted)[3]["state_hash"] == ends[0] and not (recording / "counted.new").exists()
+    other = tmp_path / "other"
+    assert command(*record, "--record", other)[0] == 0
+    shutil.copytree(counted, other / "counted")
+    assert command("diff", other, report=False)[0] == 0
+    assert b"the recordings differ" in command("diff", recording, other, report=False)[1]
+
+
+@needs_kvm
+def test_what_cannot_be_counted(rondo, command, tmp_path):
+    """Where the guest read what no log holds, the counted recording ends, and the debugger says so."""
+    guest, recording = rondo.parent / "tests/guests/kvm_rdtsc.elf", tmp_path / "rec"
+    if not guest.exists():
+        pytest.skip(f"{guest} is not built")
+    assert command("run", "--engine", "kvm", "--kernel", guest, "--memory", "8M", "--record", recording, "--insist")[0] == 0
+    with debug(rondo, recording, "--console", "none") as server:
+        assert any("reads the time stamp counter at RIP 0x" in line for line in server.said), server.said
+        with server.packets() as packets:
+            packets.ask("c")
+            assert "instruction " in packets.monitor("when") and "instruction 0," not in packets.monitor("when")
     status, _, errors, _ = command("diff", recording, report=False)
-    assert status == 2 and "made on KVM" in errors
+    assert "reads the time stamp counter at RIP 0x" in errors
 
 
 @needs_kvm
@@ -254,32 +307,12 @@ def test_limits_end_a_guest_without_events(command, tmp_path):
     assert replayed["state_hash"] == recorded["state_hash"]
 
 
-def initramfs_of(program: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """An initramfs of one program and a console."""
-
-    def entry(name, mode, data=b"", device=(0, 0), inode=0):
-        fields = [inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0]
-        header = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
-        return header + b"\0" * (-len(header) % 4) + data + b"\0" * (-len(data) % 4)
-
-    path.write_bytes(
-        entry("dev", 0o40755, inode=1)
-        + entry("dev/console", 0o20600, device=(5, 1), inode=2)
-        + entry("init", 0o100755, program.read_bytes(), inode=3)
-        + entry("TRAILER!!!", 0)
-    )
-    return path
-
-
 @needs_kvm
 def test_linux(rondo, command, kernel, tmp_path, slow):
     """Debian's kernel to a program that computes, forks, reads the clock and powers off."""
     if not slow:
         pytest.skip("only with RONDO_SLOW_TESTS=1")
-    program = tmp_path / "init"
-    flags = "-O2 -static -nostdlib -ffreestanding -fno-stack-protector -fcf-protection=none -no-pie".split()
-    subprocess.run(["gcc", *flags, "-o", program, ROOT / "tests/guests/kvm_init.c"], check=True)
-    initrd = initramfs_of(program, tmp_path / "initrd")
+    initrd = compiled_init("kvm_init.c", tmp_path)
     recording = tmp_path / "rec"
     status, console, errors, recorded = command(
         "run", "--engine", "kvm", "--kernel", kernel, "--initrd", initrd, "--append", "console=ttyS0 panic=-1",

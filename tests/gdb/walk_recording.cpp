@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   const u64 end = reader.next()->moment.count.value;
   reader.seek_event(0);
 
-  gdb::RecordedInput input((*playback)->board(), (*playback)->player(), reader);
+  gdb::RecordedInput input(**playback);
   gdb::TimeTravel travel((*playback)->machine(), input);
   gdb::WalkOptions options;
   options.last_count = end;
@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   for (const std::string& line : wrong) std::printf("%s\n", line.c_str());
 
   unsigned different = 0, compared = 0;
-  gdb::RecordedInput plain_input((*plain)->board(), (*plain)->player(), (*plain)->reader());
+  gdb::RecordedInput plain_input(**plain);
   plain_input.moved(0);
   for (const auto& [count, state] : walk.plain_states()) {
     Machine& machine = (*plain)->machine();

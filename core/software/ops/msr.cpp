@@ -41,7 +41,8 @@ bool may_read_time(const Vcpu& cpu) { return cpu.cpl == 0 || !(cpu.arch.cr4 & cr
 // Where time is sampled, a time stamp is a synchronous event: the driver looks after it.
 template <bool kWithAux>
 [[gnu::noinline]] const Op* sampled_time_stamp(Vcpu& cpu, const Op* op) {
-  cpu.clock->begin_time_stamp(cpu.slots[kSlotRip / 8] + op->next_offset - op->length);
+  const u64 rip = cpu.slots[kSlotRip / 8] + op->next_offset - op->length;
+  cpu.clock->begin_time_stamp(InstrCount{cpu.count_before(op)}, rip);
   set_edx_eax(cpu, cpu.tsc());
   if (kWithAux) cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
   cpu.attention = true;
