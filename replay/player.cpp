@@ -49,7 +49,7 @@ void Player::moved(u64 event) {
   }
   head_.reset();
   after_.reset();
-  waiting_ = stopped_ = unseen_ = false;
+  waiting_ = stopped_ = unseen_ = torn_ = false;
   lost_.reset();
   search(false);
   last_equal_ = machine_.clock().count();
@@ -70,7 +70,9 @@ void Player::fetch() {
   head_ = std::move(after_);
   after_.reset();
   const auto next = [&](std::optional<Event>& into) {
-    if (const Event* event = reader_.next()) into = *event;
+    const Event* event = reader_.next();
+    while (event && std::holds_alternative<Remark>(event->body)) event = reader_.next();
+    if (event) into = *event;
   };
   if (!head_) next(head_);
   if (head_) next(after_);
@@ -160,7 +162,8 @@ VirtualNs Player::take_sample(VirtualNs now) {
   }
   const std::string which = (counts_events() ? "" : "at instruction ") + std::to_string(count.value);
   if (!head_) {
-    lose("nothing is known of synchronous event " + which);
+    torn_ = true;
+    machine_.stop();
   } else if (searching_) {
     lose("the recorded run was interrupted at RIP " + hex(head_->moment.rip) + " after synchronous event " +
          std::to_string(head_->moment.count.value) + "; the replay never came to that state");
@@ -319,6 +322,7 @@ void Player::check_end(const End& end) {
 }
 
 PlayEnd Player::play(const PlayTarget& target) {
+  if (torn_) return PlayEnd::cut_off;
   stopped_ = false;
   stop_event_ = target.event;
   if (!head_) fetch();
@@ -338,6 +342,7 @@ PlayEnd Player::classify(const RunResult& result) {
   if (error_) return PlayEnd::refused;
   if (divergence_) return PlayEnd::diverged;
   if (end_) return PlayEnd::complete;
+  if (torn_) return PlayEnd::cut_off;
   if (result.reason == ExitReason::instruction_limit || result.reason == ExitReason::time_limit || stopped_)
     return PlayEnd::target;
   if (result.reason == ExitReason::stopped) return PlayEnd::cut_off;

@@ -109,6 +109,7 @@ class Player final : public Door, public TimeSource {
   bool searching_ = false;      // for the Moment of the head, by its fingerprint
   bool unseen_ = false;         // the head's count is that of the event before it: it has to be looked at
   bool user_cpuid_unknown_ = false;
+  bool torn_ = false;                // the recording breaks off between the events of one instruction
   std::optional<std::string> lost_;  // what went wrong in the middle of an instruction
   std::optional<u64> stop_event_;
   InstrCount last_equal_;

@@ -16,7 +16,7 @@ Recorder::Recorder(Machine& machine, InputSink& board, Door& live, ConsoleDigest
       hash_interval_(writer_.manifest().settings.hash_interval) {}
 
 void Recorder::append(const Moment& moment, EventBody body) {
-  if (!status_) return;
+  if (!status_ || host_failed()) return;
   if (Result<u64> number = writer_.append(moment, std::move(body)); !number) status_ = number.error();
 }
 
@@ -99,7 +99,9 @@ void Recorder::note_state(bool checkpoint) {
   noted.console = console_.take_piece();
   append(moment, std::move(noted));
   if (!checkpoint || !status_) return;
-  checkpoints_->add(machine_.snapshot(),
+  MachineSnapshot snapshot = machine_.snapshot();
+  if (host_failed()) return;
+  checkpoints_->add(std::move(snapshot),
                     {.moment = moment, .next_event = writer_.events(), .state_hash = std::move(hash)});
 }
 
@@ -116,6 +118,20 @@ void Recorder::tick(u64 host_ns) {
   if (Status flushed = writer_.flush_if_older(host_ns); !flushed) status_ = flushed;
 }
 
+void Recorder::break_off(const std::string& why) {
+  if (checkpoints_) static_cast<void>(checkpoints_->finish());
+  if (!status_) return;
+  Moment moment;  // the state is not asked: a remark needs no exact place
+  moment.count = machine_.clock().count();
+  moment.time = machine_.clock().now();
+  std::string text = "the recorded run ended here: host_failure: " + why;
+  if (Result<u64> number = writer_.append(moment, Remark{text.substr(0, kMaxRemarkBytes)}); !number) {
+    status_ = number.error();
+  } else if (Status flushed = writer_.flush(); !flushed) {
+    status_ = flushed;
+  }
+}
+
 Status Recorder::finish(const std::string& reason, std::optional<u32> debug_exit_code) {
   if (checkpoints_) static_cast<void>(checkpoints_->finish());  // its errors: remark_checkpoint_error()
   append_pending();
@@ -125,6 +141,7 @@ Status Recorder::finish(const std::string& reason, std::optional<u32> debug_exit
   hash.console = console_.take_piece();
   append(moment, hash);
   if (!status_) return status_;
+  if (host_failed()) return Error{machine_.engine().failure()};
   const ConsoleOutput console = console_.whole();
   status_ = writer_.finish(moment, End{.reason = reason,
                                        .debug_exit_code = debug_exit_code,

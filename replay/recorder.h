@@ -39,6 +39,9 @@ class Recorder final : public InputSink, public Door, public TimeSource {
 
   // For the driver, which has a clock: writes what has waited long enough.
   void tick(u64 host_ns);
+  // The host failed (Engine::failure()): what is known by now is written, with a remark that says why, and the
+  // recording stays unfinished. What the engine says of its state from then on is not written.
+  void break_off(const std::string& why);
   // The end of the run, as `reason` says it (to_string(ExitReason), or why the user's limit ended it).
   Status finish(const std::string& reason, std::optional<u32> debug_exit_code);
   // The first failure: visit() has ended the run, and the recording is good up to its last chunk.
@@ -48,6 +51,8 @@ class Recorder final : public InputSink, public Door, public TimeSource {
 
  private:
   void append(const Moment& moment, EventBody body);
+  // The host failed, so that the state, and with it a Moment, may be wrong.
+  bool host_failed() const { return !machine_.engine().failure().empty(); }
   void append_pending();
   void note_state(bool checkpoint);
   void remark_checkpoint_error();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cerrno>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "core/kvm/cpuid_table.h"
@@ -115,13 +116,15 @@ class Hardware final : public KvmEngine {
   bool go_to_moment();
   EngineStop step_software();
   EngineStop run_software(InstrCount stop);
-  void lend_state();
+  [[nodiscard]] bool lend_state();
   void take_state_back();
   bool check(const Status& status) {
     if (!status && failure_.empty()) failure_ = status.error().message;
     return status.has_value();
   }
   void note_progress();
+  void note_return(int result);
+  void note_fruitless(const std::string& what);
 
   KvmEngineConfig config_;
   std::unique_ptr<Vm> vm_;
@@ -138,6 +141,9 @@ class Hardware final : public KvmEngine {
   u64 flushes_ = 0;                      // SoftwareEngine::flushes(), as of the last look
   unsigned patience_ = 0;                // see Kicker::arm
   std::pair<u64, u64> last_kick_{0, 0};  // RIP and RCX
+  std::pair<u64, u64> entered_at_{0, 0};
+  bool timer_runs_ = false;
+  unsigned fruitless_ = 0;  // KVM_RUNs since the guest is known to have got on
   std::atomic<bool> interrupted_ = false;
   std::string failure_;
   Statistics statistics_;
@@ -146,7 +152,8 @@ class Hardware final : public KvmEngine {
 Status Hardware::prepare() {
   if (Status made = slots_.create(); !made) return made;
   if (Status set = install_msr_filter(*vm_); !set) return set;
-  if (Status set = vm_->enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1); !set) return set;
+  if (Status set = vm_->enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, "KVM_CAP_EXIT_ON_EMULATION_FAILURE", 1); !set)
+    return set;
   if (Status set = vcpu_->set_cpuid(cpuid_table()); !set) return set;
   set_state(CpuState::at_reset());
   return success();
@@ -158,6 +165,7 @@ EngineStop Hardware::run(InstrCount stop) {
   if (!check(config_.kicker.attach(&vcpu_->area().immediate_exit))) return EngineStop::failed;
   const EngineStop why = run_inside(stop);
   config_.kicker.disarm();
+  timer_runs_ = false;
   vcpu_->area().immediate_exit = 0;
   return failure_.empty() ? why : EngineStop::failed;
 }
@@ -205,6 +213,7 @@ Status Hardware::push() {
     ++statistics_.renewals;
   }
   if (where_ != Where::here) return success();
+  entered_at_ = {state_.rip, state_.gpr[RCX]};
   u64 apic_base = 0;
   config_.interrupts.read_msr(msr::APIC_BASE, apic_base);
   state_.cr8 = config_.interrupts.read_cr8();
@@ -243,8 +252,9 @@ void Hardware::enter_guest() {
   kvm_run& area = vcpu_->area();
   area.request_interrupt_window = waiting && config_.exact_windows;
   area.cr8 = config_.interrupts.read_cr8();
-  config_.kicker.arm(patience_);
+  if (!std::exchange(timer_runs_, true)) config_.kicker.arm(patience_);
   const int result = vcpu_->run();
+  note_return(result);
   kvm_ran_ = true;
   where_ = Where::in_kvm;
   ++statistics_.exits;
@@ -278,17 +288,18 @@ void Hardware::handle(Exit exit) {
                         [&](const ShutDown&) {
                           pull();
                           if (config_.supervisor_in_software) {
-                            user_.take_back(state_);
-                            step_software();
+                            if (check(user_.take_back(state_))) step_software();
                           } else {
                             state_.activity = Activity::shutdown;
                           }
                         },
                         [&](const WindowOpen&) {}, [&](const TprLowered&) {},
-                        [&](const Unemulated&) {
+                        [&](const Unemulated& e) {
                           // A fault that was being delivered comes again when the instruction is executed again.
                           ++statistics_.unemulated;
                           pull();
+                          if (std::pair(state_.rip, state_.gpr[RCX]) != entered_at_) fruitless_ = 0;
+                          note_fruitless("gave up (internal error " + std::to_string(e.suberror) + ")");
                           step_software();
                         },
                         [&](const Kicked&) { on_kick(); }, [&](const Failed& f) { check(Error{f.what}); }},
@@ -317,12 +328,35 @@ void Hardware::on_halt() {
   state_.activity = Activity::halted;
 }
 
+// Signals that are not a kick, and whatever else makes the kernel say "again": the timer runs on, so that they keep
+// nothing away.
+void Hardware::note_return(int result) {
+  timer_runs_ = result == -EINTR || result == -EAGAIN;
+  if (timer_runs_) {
+    note_fruitless("did not begin to run (" + std::generic_category().message(-result) + ")");
+  } else if (result < 0 || vcpu_->area().exit_reason != KVM_EXIT_INTERNAL_ERROR) {
+    fruitless_ = 0;
+  }
+}
+
+// The guest stands where it stood. If that is all that ever happens, KVM does not work here.
+void Hardware::note_fruitless(const std::string& what) {
+  constexpr unsigned kMost = 100'000;
+  if (++fruitless_ >= kMost)
+    check(Error{"KVM " + what + " " + std::to_string(kMost) + " times in a row" + std::string(kAdvice)});
+}
+
 // A guest that stands where it stood at the last kick gets more time.
 void Hardware::note_progress() {
   constexpr unsigned kMostPatience = 10;
-  const auto regs = vcpu_->regs();
-  if (!regs) return;
-  const std::pair<u64, u64> place{regs->rip, regs->rcx};
+  kvm_regs regs = vcpu_->area().s.regs.regs;
+  if (!config_.supervisor_in_software) {  // nothing keeps them in the run area
+    const Result<kvm_regs> got = vcpu_->regs();
+    if (!got) return static_cast<void>(check(got.error()));
+    regs = *got;
+  }
+  const std::pair<u64, u64> place{regs.rip, regs.rcx};
+  if (place != std::exchange(entered_at_, place)) fruitless_ = 0;
   patience_ = place == last_kick_ ? std::min(patience_ + 1, kMostPatience) : 0;
   last_kick_ = place;
 }
@@ -331,6 +365,7 @@ void Hardware::on_kick() {
   kvm_run& area = vcpu_->area();
   if (!area.immediate_exit) return;
   area.immediate_exit = 0;
+  timer_runs_ = false;
   ++statistics_.kicks;
   note_progress();
   consider_moment(area.if_flag);
@@ -352,12 +387,14 @@ void Hardware::consider_moment(bool interruptible) {
 bool Hardware::go_to_moment() {
   if (where_ == Where::in_kvm) {
     auto events = vcpu_->events();
-    if (!events || delivery_in_flight(*events)) return false;
+    if (!events) return check(events.error());
+    if (delivery_in_flight(*events)) return false;
     pull();
-    if (is_behind_int3(*vcpu_, config_.memory, state_)) return false;
+    const Result<bool> behind = is_behind_int3(*vcpu_, config_.memory, state_);
+    if (!behind) return check(behind.error());
+    if (*behind) return false;
     const InstrCount before = config_.clock.count();
-    step_software();
-    if (config_.clock.count() != before) return false;
+    if (step_software() == EngineStop::failed || config_.clock.count() != before) return false;
   }
   if (state_.activity != Activity::running || state_.sti_shadow || state_.mov_ss_shadow || state_.pending_debug)
     return false;
@@ -371,14 +408,15 @@ bool Hardware::go_to_moment() {
 
 // One instruction, or the delivery of one interrupt, by the other engine on the same state.
 EngineStop Hardware::step_software() {
-  lend_state();
+  if (!lend_state()) return EngineStop::failed;
   const EngineStop why = config_.software->step();
   take_state_back();
   return why;
 }
 
 // The other engine stands where this one does. What it derived from pages that the guest has written on KVM is void.
-void Hardware::lend_state() {
+// False: the host failed to tell, now or before; nothing is executed on what may not be the guest's state.
+bool Hardware::lend_state() {
   pull();
   if (std::exchange(nmi_raised_, false)) state_.nmi_pending = true;
   if (std::exchange(kvm_ran_, false)) {
@@ -386,6 +424,7 @@ void Hardware::lend_state() {
     config_.software->pages_changed(slots_.take_written());
   }
   config_.software->set_state(state_);
+  return failure_.empty();
 }
 
 // And back. KVM sees changes of page tables only when the guest flushes its TLB, as hardware does.
@@ -400,7 +439,7 @@ void Hardware::take_state_back() {
 }
 
 EngineStop Hardware::run_software(InstrCount stop) {
-  lend_state();
+  if (!lend_state()) return EngineStop::failed;
   const EngineStop why = config_.software->run(stop);
   take_state_back();
   return why;
@@ -409,7 +448,7 @@ EngineStop Hardware::run_software(InstrCount stop) {
 // To CPL 3, with a look at the host's time now and then: EngineStop::user if this is to go on.
 EngineStop Hardware::run_supervisor(InstrCount stop) {
   constexpr u64 kSlice = 300'000;  // instructions, about a millisecond
-  lend_state();
+  if (!lend_state()) return EngineStop::failed;
   const EngineStop why = config_.software->run_supervisor(stop, kSlice);
   take_state_back();
   if (why != EngineStop::count_reached || config_.clock.count() >= stop) return why;

@@ -36,11 +36,11 @@ Exit exit_of(VcpuHandle& vcpu, int result) {
     case KVM_EXIT_INTERNAL_ERROR:
       return Unemulated{run.internal.suberror};
     case KVM_EXIT_FAIL_ENTRY:
-      return Failed{"KVM could not enter the guest (hardware reason " +
-                    std::to_string(run.fail_entry.hardware_entry_failure_reason) + ")"};
+      return Failed{"KVM could not enter the guest: hardware reason " +
+                    std::to_string(run.fail_entry.hardware_entry_failure_reason) + std::string(kAdvice)};
     default:
       return Failed{"KVM left the guest for reason " + std::to_string(run.exit_reason) +
-                    ", which this program does not know"};
+                    ", which this program does not know" + std::string(kAdvice)};
   }
 }
 

@@ -18,16 +18,18 @@ Descriptor::~Descriptor() {
 }
 
 int Descriptor::call(unsigned long request, void* argument) const {
-  int result;
-  do {
+  constexpr unsigned kMostTries = 10'000;  // a host that never gets on is an error, not a hang
+  int result = -1;
+  for (unsigned tries = 0; tries < kMostTries; ++tries) {
     result = ioctl(fd_, request, argument);
-  } while (result < 0 && errno == EINTR);
+    if (result >= 0 || (errno != EINTR && errno != EAGAIN)) break;
+  }
   return result < 0 ? -errno : result;
 }
 
 Error refused(std::string_view what, int result) {
   return Error{"KVM refused " + std::string(what) + ": " + std::generic_category().message(-result) +
-               " (rondo doctor says what this host can do; --engine software works everywhere)"};
+               std::string(kAdvice)};
 }
 
 }  // namespace rondo::kvm

@@ -17,7 +17,8 @@ class Descriptor {
   ~Descriptor();
 
   int get() const { return fd_; }
-  // The ioctl's own result, or a negative errno. Restarted after signals: KVM_RUN, which must not be, has its own call.
+  // The ioctl's own result, or a negative errno. Tried again after signals and where the kernel says so: KVM_RUN, which
+  // must not be, has its own call.
   int call(unsigned long request, void* argument) const;
   int call(unsigned long request, u64 argument = 0) const { return call(request, reinterpret_cast<void*>(argument)); }
 
@@ -25,6 +26,9 @@ class Descriptor {
   int fd_ = -1;
 };
 
+// What to do when KVM fails: the end of such an error's line.
+inline constexpr std::string_view kAdvice =
+    " (rondo doctor says what this host can do; --engine software works everywhere)";
 // "KVM refused KVM_SET_SREGS: Invalid argument". `result` is a negative errno.
 Error refused(std::string_view what, int result);
 inline Status outcome(std::string_view what, int result) {

@@ -229,9 +229,7 @@ Status load_state(VcpuHandle& vcpu, const CpuState& s, u64 apic_base) {
   CpuState copy = s;
   std::vector<VcpuHandle::Msr> msrs;
   for (const u32 index : kMsrs) msrs.push_back({index, *msr_field(copy, index)});
-  if (const auto missing = vcpu.set_msrs(msrs); !missing.empty()) {
-    return Error{"this host's KVM refuses to set MSR " + std::to_string(missing.front()) + ": use --engine software"};
-  }
+  if (Status set = vcpu.set_msrs(msrs); !set) return set;
   kvm_debugregs debug{};
   for (unsigned i = 0; i < 4; ++i) debug.db[i] = s.dr[i];
   debug.dr6 = s.dr6, debug.dr7 = s.dr7;
@@ -250,10 +248,12 @@ Status store_state(const VcpuHandle& vcpu, CpuState& s) {
   if (!events) return events.error();
   auto debug = vcpu.debug_registers();
   if (!debug) return debug.error();
+  const auto msrs = vcpu.msrs(kMsrs);
+  if (!msrs) return msrs.error();
   take_regs(*regs, s);
   store_system(*sregs, s);
   from_xsave(*xsave, s);
-  for (const VcpuHandle::Msr& m : vcpu.msrs(kMsrs)) *msr_field(s, m.index) = m.value;
+  for (const VcpuHandle::Msr& m : *msrs) *msr_field(s, m.index) = m.value;
   for (unsigned i = 0; i < 4; ++i) s.dr[i] = debug->db[i];
   s.dr6 = debug->dr6, s.dr7 = debug->dr7;
   store_events(*events, s);

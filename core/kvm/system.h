@@ -14,7 +14,7 @@ enum class Availability : u8 {
   usable,
   missing,        // no such device: no virtualization here, or its module is not loaded
   no_permission,  // it is there, but not for this user
-  unusable        // it is there, but does not answer as KVM does
+  unusable        // it is there, but does not answer as KVM does, or lacks what we need
 };
 
 inline constexpr char kDevicePath[] = "/dev/kvm";

@@ -14,10 +14,11 @@ bool same(const XsaveArea& a, const XsaveArea& b) { return a.bytes == b.bytes; }
 
 }  // namespace
 
-bool is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& s) {
+Result<bool> is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& s) {
   constexpr u8 kInt3 = 0xcc;
   const auto physical = vcpu.translate(s.segment[CS].base + s.rip - 1);
-  const u8* byte = physical ? memory.host(*physical) : nullptr;
+  if (!physical) return physical.error();
+  const u8* byte = *physical ? memory.host(**physical) : nullptr;
   return byte && *byte == kInt3;
 }
 
@@ -33,8 +34,7 @@ Status UserView::prepare() {
                                   {msr::LSTAR, kNoSystemCalls},
                                   {msr::CSTAR, kNoSystemCalls},
                                   {msr::SFMASK, 0}};
-  if (const auto missing = vcpu_.set_msrs(msrs); !missing.empty())
-    return Error{"this host's KVM refuses to set MSR " + std::to_string(missing.front()) + ": use --engine software"};
+  if (Status set = vcpu_.set_msrs(msrs); !set) return set;
   vcpu_.area().kvm_valid_regs = kSyncedRegisters;
   prepared_ = true;
   return success();
@@ -73,18 +73,21 @@ Status UserView::leave(CpuState& s) const {
 }
 
 // Faults leave RF set and RIP on the instruction; SYSCALL and INT3 have gone on. With TF a single step has ended.
-void UserView::take_back(CpuState& s) const {
+Status UserView::take_back(CpuState& s) const {
   constexpr u64 kSyscallBytes = 2;
   if (s.rip == kNoSystemCalls) {
     s.rip = s.gpr[RCX] - kSyscallBytes;
   } else if (!(s.rflags & flags::RF)) {
     if (s.rflags & flags::TF) {
       s.pending_debug |= dr6::BS;
-    } else if (is_behind_int3(vcpu_, memory_, s)) {
-      s.rip -= 1;
+    } else {
+      const Result<bool> behind = is_behind_int3(vcpu_, memory_, s);
+      if (!behind) return behind.error();
+      if (*behind) s.rip -= 1;
     }
   }
   s.rflags &= ~flags::RF;
+  return success();
 }
 
 }  // namespace rondo::kvm

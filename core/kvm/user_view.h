@@ -14,7 +14,7 @@
 namespace rondo::kvm {
 
 // Whether the instruction before RIP is INT3: it may be half done, for KVM tells nobody of its exception.
-bool is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& state);
+Result<bool> is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& state);
 
 class UserView {
  public:
@@ -25,7 +25,7 @@ class UserView {
   // What code at CPL 3 can change. Everything else in `state` is what it was.
   Status leave(CpuState& state) const;
   // After a triple fault: `state` is made that before the instruction that caused it.
-  void take_back(CpuState& state) const;
+  Status take_back(CpuState& state) const;
 
  private:
   Status prepare();

@@ -42,7 +42,7 @@ int VcpuHandle::complete() {
   return result;
 }
 
-std::vector<VcpuHandle::Msr> VcpuHandle::msrs(std::span<const u32> indices) const {
+Result<std::vector<VcpuHandle::Msr>> VcpuHandle::msrs(std::span<const u32> indices) const {
   std::vector<Msr> found;
   // KVM stops at the first one it does not know: go on behind it.
   for (std::size_t at = 0; at < indices.size();) {
@@ -50,7 +50,8 @@ std::vector<VcpuHandle::Msr> VcpuHandle::msrs(std::span<const u32> indices) cons
     for (const u32 index : indices.subspan(at)) entries.push_back({.index = index, .reserved = 0, .data = 0});
     std::vector<u8> bytes = with_list(entries);
     const int got = fd_.call(kGetMsrs, bytes.data());
-    const std::size_t count = got < 0 ? 0 : static_cast<std::size_t>(got);
+    if (got < 0) return refused("KVM_GET_MSRS", got);
+    const auto count = static_cast<std::size_t>(got);
     for (std::size_t i = 0; i < count; ++i) {
       kvm_msr_entry entry;
       std::memcpy(&entry, bytes.data() + sizeof(ListHeader) + i * sizeof entry, sizeof entry);
@@ -61,24 +62,23 @@ std::vector<VcpuHandle::Msr> VcpuHandle::msrs(std::span<const u32> indices) cons
   return found;
 }
 
-std::vector<u32> VcpuHandle::set_msrs(std::span<const Msr> msrs) {
-  std::vector<u32> refused_ones;
-  for (std::size_t at = 0; at < msrs.size();) {
-    std::vector<kvm_msr_entry> entries;
-    for (const Msr& m : msrs.subspan(at)) entries.push_back({.index = m.index, .reserved = 0, .data = m.value});
-    std::vector<u8> bytes = with_list(entries);
-    const int got = fd_.call(kSetMsrs, bytes.data());
-    at += got < 0 ? 0 : static_cast<std::size_t>(got);
-    if (at < msrs.size()) refused_ones.push_back(msrs[at++].index);
-  }
-  return refused_ones;
+Status VcpuHandle::set_msrs(std::span<const Msr> msrs) {
+  std::vector<kvm_msr_entry> entries;
+  for (const Msr& m : msrs) entries.push_back({.index = m.index, .reserved = 0, .data = m.value});
+  std::vector<u8> bytes = with_list(entries);
+  const int set = fd_.call(kSetMsrs, bytes.data());
+  if (set < 0) return refused("KVM_SET_MSRS", set);
+  // KVM stops at the first one that it does not take.
+  if (const auto count = static_cast<std::size_t>(set); count < msrs.size())
+    return refused("to set MSR " + std::to_string(msrs[count].index), -EINVAL);
+  return success();
 }
 
-std::optional<GuestPhys> VcpuHandle::translate(u64 linear) const {
+Result<std::optional<GuestPhys>> VcpuHandle::translate(u64 linear) const {
   kvm_translation t{};
   t.linear_address = linear;
-  if (fd_.call(KVM_TRANSLATE, &t) < 0 || !t.valid) return std::nullopt;
-  return GuestPhys{t.physical_address};
+  if (const int result = fd_.call(KVM_TRANSLATE, &t); result < 0) return refused("KVM_TRANSLATE", result);
+  return t.valid ? std::optional(GuestPhys{t.physical_address}) : std::nullopt;
 }
 
 Status VcpuHandle::set_cpuid(const std::vector<kvm_cpuid_entry2>& entries) {

@@ -64,11 +64,10 @@ class VcpuHandle {
     u32 index;
     u64 value;
   };
-  std::vector<Msr> msrs(std::span<const u32> indices) const;
-  // The indices that KVM refused.
-  std::vector<u32> set_msrs(std::span<const Msr> msrs);
+  Result<std::vector<Msr>> msrs(std::span<const u32> indices) const;
+  Status set_msrs(std::span<const Msr> msrs);
   // By the guest's page tables as they are now. None: not mapped.
-  std::optional<GuestPhys> translate(u64 linear) const;
+  Result<std::optional<GuestPhys>> translate(u64 linear) const;
   Status set_cpuid(const std::vector<kvm_cpuid_entry2>& entries);
 
  private:

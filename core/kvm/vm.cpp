@@ -16,8 +16,9 @@ Status Vm::set_memory(u32 slot, GuestPhys address, std::span<u8> host, bool log_
   region.guest_phys_addr = address.value;
   region.memory_size = host.size();
   region.userspace_addr = reinterpret_cast<u64>(host.data());
-  return outcome("a memory slot of " + std::to_string(host.size() >> 20) + " MiB (KVM_SET_USER_MEMORY_REGION)",
-                 fd_.call(KVM_SET_USER_MEMORY_REGION, &region));
+  const std::string what =
+      host.empty() ? "to take a memory slot away" : "a memory slot of " + std::to_string(host.size() >> 20) + " MiB";
+  return outcome(what + " (KVM_SET_USER_MEMORY_REGION)", fd_.call(KVM_SET_USER_MEMORY_REGION, &region));
 }
 
 Result<std::vector<u64>> Vm::take_dirty(u32 slot, u64 bytes) const {
@@ -29,15 +30,15 @@ Result<std::vector<u64>> Vm::take_dirty(u32 slot, u64 bytes) const {
   return bits;
 }
 
-Status Vm::enable(u32 capability, u64 argument) {
+Status Vm::enable(u32 capability, std::string_view name, u64 argument) {
   kvm_enable_cap cap{};
   cap.cap = capability;
   cap.args[0] = argument;
-  return outcome("KVM_ENABLE_CAP " + std::to_string(capability), fd_.call(KVM_ENABLE_CAP, &cap));
+  return outcome("to enable " + std::string(name), fd_.call(KVM_ENABLE_CAP, &cap));
 }
 
 Status Vm::filter_msrs(std::span<const MsrRange> ranges) {
-  if (Status enabled = enable(KVM_CAP_X86_USER_SPACE_MSR,
+  if (Status enabled = enable(KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR",
                               KVM_MSR_EXIT_REASON_FILTER | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL);
       !enabled) {
     return enabled;

@@ -18,7 +18,7 @@ class Vm {
   Status set_memory(u32 slot, GuestPhys address, std::span<u8> host, bool log_writes);
   // One bit per page written since the last call, in a slot with log_writes of `bytes` bytes.
   Result<std::vector<u64>> take_dirty(u32 slot, u64 bytes) const;
-  Status enable(u32 capability, u64 argument);
+  Status enable(u32 capability, std::string_view name, u64 argument);
   // RDMSR and WRMSR of these exit to us (KVM_X86_SET_MSR_FILTER); everything else stays with KVM.
   struct MsrRange {
     u32 first;

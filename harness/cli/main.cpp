@@ -26,7 +26,7 @@ constexpr char kRunExamples[] =
     "\n"
     "On a terminal, Ctrl-A x leaves and Ctrl-A h helps. Exit status: 0 the guest ended by itself, 1 stopped or a host "
     "failure,\n"
-    "2 bad usage or input, 3 a limit was reached, 5 the guest broke.";
+    "2 bad usage or input, or KVM cannot be used here, 3 a limit was reached, 5 the guest broke.";
 
 // CLI11 calls this for an option with a value of ours; its error becomes the one line that the user sees.
 template <class Parse, class Store>

@@ -99,6 +99,15 @@ class RunSession {
     std::fprintf(stderr, "rondo: %s: the recording goes on, seeking in it will take longer%s", error->message.c_str(),
                  end);
   }
+  // The end of a run that the host broke off.
+  int fail_with_host() {
+    const std::string why = board_.machine().engine().failure();
+    if (!recorder_) return fail(why, kOther);
+    recorder_->break_off(why);
+    return fail(why + (recorder_->status() ? "; the recording is good up to here"
+                                           : "; the recording too: " + recorder_->status().error().message),
+                kOther);
+  }
   Report report(const RunResult& result) const {
     Report report =
         make_report(board_.machine(), result, first_count_, static_cast<double>(host::monotonic_now() - start_) / 1e9);
@@ -339,19 +348,18 @@ int run_command(const RunOptions& given) {
       options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);
   console.close();
   if (!result) return fail(result.error().message, kOther);
-  if (result->reason == ExitReason::host_failure)
-    return fail(
-        (*board)->machine().engine().failure() + (session.recorder() ? "; the recording is good up to here" : ""),
-        kOther);
+  if (result->reason == ExitReason::host_failure) return session.fail_with_host();
   if (replay::Recorder* recorder = session.recorder()) {
     std::optional<u32> code;
     if (result->reason == ExitReason::debug_exit) code = result->debug_exit_code;
-    if (Status finished = recorder->finish(session.exit_name(*result), code); !finished)
-      return fail(finished.error().message, kOther);
+    const Status finished = recorder->finish(session.exit_name(*result), code);
+    if (!(*board)->machine().engine().failure().empty()) return session.fail_with_host();
+    if (!finished) return fail(finished.error().message, kOther);
     session.tell_checkpoint_error();
   }
 
   const Report report = session.report(*result);
+  if (!(*board)->machine().engine().failure().empty()) return session.fail_with_host();
   tell_end(report, (*board)->machine(), *result, host::is_terminal(2));
   if (report_file) {
     if (Status written = report_file->commit(to_json(report)); !written) return fail(written.error().message, kOther);

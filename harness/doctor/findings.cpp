@@ -154,9 +154,11 @@ std::vector<Finding> conclusions(const HostProfile& p) {
   const bool remembers = f.dirty_log.kernel != DirtyLog::misses && f.dirty_log.user != DirtyLog::misses;
   const bool can_run = f.msr_exits && f.immediate_exit && remembers;
   if (!can_run) {
-    list.push_back({"run_kvm", "run on KVM", Grade::bad,
-                    "refused: this KVM does not hand us MSR accesses, cannot be interrupted, or does not say which "
-                    "pages were written"});
+    list.push_back(
+        {"run_kvm", "run on KVM", Grade::bad,
+         std::string("refused: this KVM ") + (!f.msr_exits        ? "does not hand us MSR accesses"
+                                              : !f.immediate_exit ? "cannot be interrupted"
+                                                                  : "does not say which pages were written")});
     return list;
   }
   list.push_back(

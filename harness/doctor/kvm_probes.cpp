@@ -136,7 +136,7 @@ bool probe_syscall(ProbeGuest& guest) {
   std::memcpy(guest.memory().data() + kHandler, handler, sizeof handler);
   const kvm::VcpuHandle::Msr msrs[] = {
       {msr::STAR, u64{ProbeGuest::kCode0} << 32}, {msr::LSTAR, kHandler}, {msr::SFMASK, flags::IF}};
-  if (!guest.vcpu().set_msrs(msrs).empty()) return false;
+  if (!guest.vcpu().set_msrs(msrs)) return false;
   const u8 code[] = {0x0f, 0x05};
   const Outcome o = guest.run(code, {.level = Level::user, .rflags = flags::IF});
   return o.ending == Ending::finished && o.regs.rip > kHandler;
@@ -193,8 +193,11 @@ Result<KvmFacts> probe_kvm(const kvm::System& system) {
   for (const Level level : kLevels) {
     const Outcome o = guest.run(std::vector<u8>{0x90}, {.level = level});
     if (o.ending != Ending::finished) {
-      return Error{"KVM is there but does not execute a NOP at CPL " + std::to_string(static_cast<int>(level)) +
-                   " (exit reason " + std::to_string(o.exit_reason) + "): use --engine software"};
+      const std::string why = o.ending == Ending::kicked ? "nothing happens"
+                              : o.failure.empty()        ? "exit reason " + std::to_string(o.exit_reason)
+                                                         : o.failure;
+      return Error{"KVM is there but does not execute a NOP at CPL " + std::to_string(static_cast<int>(level)) + ": " +
+                   why + (o.failure.empty() ? std::string(kvm::kAdvice) : "")};
     }
   }
   KvmFacts facts;

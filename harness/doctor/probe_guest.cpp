@@ -149,7 +149,11 @@ Outcome ProbeGuest::run(std::span<const u8> code, const Setup& setup, u64 rdi) {
     none.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
     static_cast<void>(vcpu_->set_events(none));
   }
-  if (!set_state(setup, rdi)) return {};
+  if (Status set = set_state(setup, rdi); !set) {
+    Outcome failed;
+    failed.failure = set.error().message;
+    return failed;
+  }
   return resume(setup.timeout_ns);
 }
 
@@ -168,13 +172,16 @@ Outcome ProbeGuest::loop(u64) {
   while (true) {
     const int result = vcpu_->run();
     kvm_run& run = vcpu_->area();
-    if (result == -EINTR) {
+    if (result == -EINTR || result == -EAGAIN) {
       if (!run.immediate_exit) continue;
       outcome.ending = Ending::kicked;
       return outcome;
     }
     outcome.exit_reason = run.exit_reason;
-    if (result < 0) return outcome;
+    if (result < 0) {
+      outcome.failure = kvm::refused("KVM_RUN", result).message;
+      return outcome;
+    }
     switch (run.exit_reason) {
       case KVM_EXIT_IO: {
         const u8* data = reinterpret_cast<const u8*>(&run) + run.io.data_offset;

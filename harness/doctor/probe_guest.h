@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "core/kvm/system.h"
 #include "core/kvm/vcpu.h"
@@ -28,6 +29,7 @@ struct Outcome {
   Ending ending = Ending::other;
   u8 vector = 0;        // exception
   u32 exit_reason = 0;  // KVM's, or its suberror with not_emulated
+  std::string failure;  // with other: what KVM refused, if anything
   u64 mmio_accesses = 0;
   kvm_regs regs{};
 };

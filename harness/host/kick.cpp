@@ -34,7 +34,8 @@ Result<KickTimer> KickTimer::create(volatile u8* flag) {
   event._sigev_un._tid = gettid();
   timer_t timer{};
   if (sigaction(kick_signal(), &action, nullptr) != 0 || timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) {
-    return Error{"cannot create a timer to interrupt KVM with: " + std::generic_category().message(errno)};
+    return Error{"cannot create a timer to interrupt KVM with: " + std::generic_category().message(errno) +
+                 ": raise the limit of pending signals (ulimit -i), or use --engine software"};
   }
   return KickTimer(timer);
 }

@@ -2,7 +2,10 @@
 // that is mapped on demand, switched by a periodic timer. What they print does not depend on when they were interrupted.
 #include "tests/guests/guest64.h"
 
-enum { kTasks = 6, kTimerVector = 0x40, kKernelStack = 8192, kRounds = 8 };
+#ifndef ROUNDS
+#define ROUNDS 8
+#endif
+enum { kTasks = 6, kTimerVector = 0x40, kKernelStack = 8192, kRounds = ROUNDS };
 enum { kHeap = 0x40000000, kHeapPages = 256 };
 
 static volatile u32* const apic = (volatile u32*)0xfee00000;
