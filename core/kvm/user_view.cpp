@@ -69,15 +69,15 @@ Status UserView::leave(CpuState& s) const {
   if (!xsave) return xsave.error();
   from_xsave(*xsave, s);
   loaded_ = to_xsave(s);
+  constexpr u64 kSyscallBytes = 2;
+  in_system_call_ = s.rip == kNoSystemCalls;  // a kick may come there too
+  if (in_system_call_) s.rip = s.gpr[RCX] - kSyscallBytes;
   return success();
 }
 
-// Faults leave RF set and RIP on the instruction; SYSCALL and INT3 have gone on. With TF a single step has ended.
+// Faults leave RF set and RIP on the instruction; INT3 has gone on. With TF a single step has ended.
 Status UserView::take_back(CpuState& s) const {
-  constexpr u64 kSyscallBytes = 2;
-  if (s.rip == kNoSystemCalls) {
-    s.rip = s.gpr[RCX] - kSyscallBytes;
-  } else if (!(s.rflags & flags::RF)) {
+  if (!in_system_call_ && !(s.rflags & flags::RF)) {
     if (s.rflags & flags::TF) {
       s.pending_debug |= dr6::BS;
     } else {

@@ -22,7 +22,8 @@ class UserView {
 
   static bool fits(const CpuState& state);  // whether the next instruction may run on KVM
   Status enter(const CpuState& state, u64 apic_base);
-  // What code at CPL 3 can change. Everything else in `state` is what it was.
+  // What code at CPL 3 can change. Everything else in `state` is what it was. A SYSCALL that has begun is to be executed
+  // again: RCX and R11, which it changes, are all that is left of it.
   Status leave(CpuState& state) const;
   // After a triple fault: `state` is made that before the instruction that caused it.
   Status take_back(CpuState& state) const;
@@ -33,6 +34,7 @@ class UserView {
   const PhysicalMemory& memory_;
   bool prepared_ = false;
   mutable std::optional<XsaveArea> loaded_;  // what KVM has
+  mutable bool in_system_call_ = false;      // leave() found one
 };
 
 }  // namespace rondo::kvm

@@ -196,6 +196,21 @@ def test_what_cannot_be_counted(rondo, command, tmp_path):
 
 
 @needs_kvm
+def test_kicked_in_the_middle_of_system_calls(rondo, command, tmp_path):
+    guest = rondo.parent / "tests/guests/kvm_calls.elf"
+    if not guest.exists():
+        pytest.skip(f"{guest} is not built")
+    for n in range(3):
+        recording = tmp_path / f"rec{n}"
+        status, console, errors, recorded = command(
+            "run", "--engine", "kvm", "--kernel", guest, "--memory", "16M", "--kick-every", "50us", "--record", recording, "--insist"
+        )
+        assert (status, errors) == (0, "") and b"ALL OK" in console, (console, errors)
+        status, _, errors, replayed = command("replay", recording)
+        assert (status, errors) == (0, "") and same_end(recorded, replayed)
+
+
+@needs_kvm
 def test_unlogged_is_refused_unless_insisted(rondo, command, tmp_path):
     doctor = json.loads(subprocess.run([rondo, "doctor", "--json"], capture_output=True, text=True).stdout)
     grades = {c["id"]: c["grade"] for c in doctor["conclusions"]}

@@ -149,6 +149,9 @@ static void task_hash(void) {
 #endif
   for (unsigned round = 0; round < kRounds * 50000; ++round) {
     hash = (hash ^ (round & 0xff)) * 1099511628211u;
+#ifdef SYSTEM_CALLS  // kvm_calls.c
+    if (round % 128 == 0) asm volatile("syscall" : : : "rcx", "r11", "memory");
+#endif
     if (round % 4096 == 0) pulse();
   }
   leave(hash);
@@ -218,8 +221,19 @@ static void add_task(unsigned i, void (*code)(void)) {
   save_fp(t);
 }
 
+#ifdef SYSTEM_CALLS
+void system_call(void);
+asm(".globl system_call\nsystem_call: incq system_calls(%rip)\n sysretq\n");
+u64 system_calls;
+#endif
+
 void main(void) {
   set_up_tables();
+#ifdef SYSTEM_CALLS
+  wrmsr(0xc0000081, (u64)0x18 << 48 | (u64)kCode0 << 32);
+  wrmsr(0xc0000082, (u64)system_call);
+  wrmsr(0xc0000084, 0x200);
+#endif
   trap_hook = on_trap;
   // Accessed from the start, as in every kernel's table: not every host's KVM sets the bit (docs/kvm.md).
   for (u64* d = gdt + 1; d <= gdt + kUserCode64 / 8; ++d) *d |= 1ull << 40;
