@@ -162,7 +162,8 @@ Result<std::unique_ptr<Engine>> Board::Parts::make_engine(EngineKind kind, CpuPi
                                    .software = std::move(software),
                                    .kicker = *kvm.kicker,
                                    .exact_windows = kvm.exact_windows,
-                                   .supervisor_in_software = kvm.supervisor_in_software});
+                                   .supervisor_in_software = kvm.supervisor_in_software,
+                                   .host_traps_time_stamps = kvm.host_traps_time_stamps});
   if (!hardware) return hardware.error();
   its_pins = hardware->get();
   return std::unique_ptr<Engine>(std::move(*hardware));

@@ -42,7 +42,8 @@ struct KvmSettings {
   Kicker* kicker = nullptr;    // outlives the board
   bool exact_windows = false;  // as `rondo doctor` found it
   bool supervisor_in_software = false;
-  bool user_cpuid_leaks = false;  // CPUID at CPL 3 shows the host's: a recording says so
+  bool host_traps_time_stamps = false;  // with it: kvm::VcpuHandle::trap_time_stamps()
+  bool user_cpuid_leaks = false;        // CPUID at CPL 3 shows the host's: a recording says so
 };
 
 struct BoardConfig {

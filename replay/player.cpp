@@ -85,7 +85,18 @@ bool Player::at_own_end() const {
                             after_->moment == head_->moment);
 }
 
+// On hardware the guest may have executed what the CPU model does not have.
+std::string Player::not_in_the_model() const {
+  if (!machine_.clock().sampled()) return {};
+  std::string what;
+  for (const UnsupportedInstruction& u : machine_.engine().unsupported())
+    what +=
+        "; at RIP " + hex(u.rip) + " it executed " + u.bytes + ", which the CPU model does not have but the host may";
+  return what;
+}
+
 void Player::diverge(std::string what, std::vector<std::string> components) {
+  what += not_in_the_model();
   Divergence divergence;
   divergence.what = std::move(what);
   divergence.found = moment_of(machine_);
@@ -98,6 +109,7 @@ void Player::diverge(std::string what, std::vector<std::string> components) {
 std::optional<InstrCount> Player::next_visit(InstrCount now) {
   std::optional<InstrCount> progress;
   if (progress_) progress = InstrCount{(now.value / progress_every_ + 1) * progress_every_};
+  if (lost_) return now;
   // Without an event there is nowhere to go, and past the Moment of one it is too late: both show at once.
   InstrCount event = now;
   if (head_) {
@@ -143,11 +155,9 @@ const VirtualNs* Player::next_sample() const {
   return sample ? &sample->time : nullptr;
 }
 
-// In the middle of an instruction: the run is to end behind it.
+// In the middle of an instruction: the run ends behind it, at the visit that is waited for.
 void Player::lose(std::string what) {
-  if (lost_) return;
-  lost_ = std::move(what);
-  machine_.stop();
+  if (!lost_) lost_ = std::move(what);
 }
 
 VirtualNs Player::take_sample(VirtualNs now) {
@@ -197,6 +207,7 @@ VirtualNs Player::at_kick(VirtualNs) { return std::get<SampledTime>(head_->body)
 
 // Events that are joined to the one before have its time.
 bool Player::next_joins() const {
+  if (lost_) return false;
   const VirtualNs* sample = next_sample();
   const u64 further = counts_events() ? 1 : 0;
   return sample && *sample == machine_.clock().now() && head_->moment.count == machine_.clock().count() + further;
@@ -333,11 +344,7 @@ PlayEnd Player::play(const PlayTarget& target) {
 
 PlayEnd Player::classify(const RunResult& result) {
   if (lost_ && !divergence_) {
-    std::string what = std::move(*lost_);
-    for (const UnsupportedInstruction& u : machine_.engine().unsupported())
-      what +=
-          "; at RIP " + hex(u.rip) + " it executed " + u.bytes + ", which the CPU model does not have but the host may";
-    diverge(std::move(what));
+    diverge(std::move(*lost_));
   }
   if (error_) return PlayEnd::refused;
   if (divergence_) return PlayEnd::diverged;

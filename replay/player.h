@@ -75,7 +75,7 @@ class Player final : public Door, public TimeSource {
   VirtualNs at_kick(VirtualNs now) override;
   bool is_late(VirtualNs, VirtualNs) const override { return false; }
   bool next_joins() const override;
-  bool is_waited_for() const override { return unseen_; }
+  bool is_waited_for() const override { return unseen_ || lost_; }
   // The host's CPUID shows more at CPL 3 than the model has, so that what the guest saw there is unknown.
   void distrust_user_cpuid() { user_cpuid_unknown_ = true; }
 
@@ -92,6 +92,7 @@ class Player final : public Door, public TimeSource {
   void check_hash(const StateHash& expected, const Moment& moment);
   void check_output(const StateHash& expected);
   void check_end(const End& end);
+  std::string not_in_the_model() const;
   void diverge(std::string what, std::vector<std::string> components = {});
   bool failed() const { return divergence_ || error_ || lost_; }
   PlayEnd classify(const RunResult& result);

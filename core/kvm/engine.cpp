@@ -155,6 +155,7 @@ Status Hardware::prepare() {
   if (Status set = vm_->enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, "KVM_CAP_EXIT_ON_EMULATION_FAILURE", 1); !set)
     return set;
   if (Status set = vcpu_->set_cpuid(cpuid_table()); !set) return set;
+  vcpu_->trap_time_stamps(config_.supervisor_in_software && config_.host_traps_time_stamps);
   set_state(CpuState::at_reset());
   return success();
 }
@@ -189,7 +190,8 @@ std::optional<EngineStop> Hardware::before_entry(InstrCount stop) {
   if (interrupted_.exchange(false, std::memory_order_relaxed)) return EngineStop::interrupted;
   if (state_.activity == Activity::shutdown) return EngineStop::shutdown;
   const auto due = config_.clock.next_due();
-  if (config_.exit_requested() || (due && *due <= config_.clock.now())) return EngineStop::attention;
+  if (config_.exit_requested() || (due && *due <= config_.clock.now()) || config_.clock.is_waited_for())
+    return EngineStop::attention;
   if (config_.clock.count() >= stop) return EngineStop::count_reached;
   if (interrupt_waits() && can_deliver()) {
     const EngineStop why = step_software();

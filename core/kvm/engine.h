@@ -41,6 +41,7 @@ struct KvmEngineConfig {
   Kicker& kicker;                            // outlives the engine
   bool exact_windows = false;                // interrupt windows open exactly where they should (rondo doctor)
   bool supervisor_in_software = false;       // only CPL 3 on KVM: this one emulates the rest (core/kvm/user_view.h)
+  bool host_traps_time_stamps = false;       // with supervisor_in_software: see VcpuHandle::trap_time_stamps()
 };
 
 class KvmEngine : public Engine, public CpuPins {

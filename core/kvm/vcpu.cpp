@@ -2,6 +2,7 @@
 
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <cerrno>
 #include <cstring>
@@ -32,7 +33,14 @@ std::vector<u8> with_list(const std::vector<Entry>& entries) {
 
 VcpuHandle::~VcpuHandle() { munmap(run_, run_bytes_); }
 
-int VcpuHandle::run() { return ioctl(fd_.get(), KVM_RUN, 0) < 0 ? -errno : 0; }
+int VcpuHandle::run() {
+  if (!traps_time_stamps_) return ioctl(fd_.get(), KVM_RUN, 0) < 0 ? -errno : 0;
+  // Not for longer than this: the C library reads the clock with RDTSC.
+  prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
+  const int result = ioctl(fd_.get(), KVM_RUN, 0) < 0 ? -errno : 0;
+  prctl(PR_SET_TSC, PR_TSC_ENABLE);
+  return result;
+}
 
 int VcpuHandle::complete() {
   const u8 before = run_->immediate_exit;

@@ -27,6 +27,10 @@ class VcpuHandle {
   VcpuHandle(const VcpuHandle&) = delete;
   VcpuHandle& operator=(const VcpuHandle&) = delete;
 
+  // With the guest's CR4.TSD the host's own is set while it runs (PR_SET_TSC of this thread): where KVM runs programs
+  // under the host's CR4, the guest's alone has no effect.
+  void trap_time_stamps(bool trap) { traps_time_stamps_ = trap; }
+
   // KVM_RUN. 0: look at area().exit_reason; otherwise a negative errno (-EINTR: a signal or immediate_exit).
   int run();
   kvm_run& area() { return *run_; }
@@ -74,6 +78,7 @@ class VcpuHandle {
   Descriptor fd_;
   kvm_run* run_;
   u64 run_bytes_;
+  bool traps_time_stamps_ = false;
 };
 
 }  // namespace rondo::kvm

@@ -49,7 +49,7 @@ class TimeSource {
   virtual bool is_late(VirtualNs now, VirtualNs due) const = 0;
   // Whether the next event will be joined to the last one. Only a replay knows.
   virtual bool next_joins() const { return false; }
-  // Something is to happen as soon as the running instruction allows it. Only a replay knows.
+  // The machine's door wants to be visited as soon as the running instruction allows it. Only a replay does.
   virtual bool is_waited_for() const { return false; }
 };
 

@@ -9,6 +9,7 @@
 #include "harness/cli/progress.h"
 #include "harness/host/file.h"
 #include "harness/kvm/plan.h"
+#include "harness/recordings/describe.h"
 #include "harness/recordings/playback.h"
 #include "harness/report.h"
 
@@ -58,7 +59,10 @@ Status check_options(const ReplayOptions& o) {
 // How to run on this host's KVM. Fail closed: a guest that could see here what was not recorded is refused, unless the
 // user insists.
 Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker) {
-  Result<KvmPlan> plan = plan_kvm();
+  const Result<replay::Manifest> manifest = replay::read_manifest(o.directory);
+  if (!manifest) return manifest.error();
+  const bool programs_only = recordings::has_fact(*manifest, recordings::kSupervisorFact);
+  Result<KvmPlan> plan = plan_kvm(programs_only ? KvmCare::completeness : KvmCare::speed);
   if (!plan) return plan.error();
   if (!plan->unlogged.empty() && !o.insist) {
     std::string what;

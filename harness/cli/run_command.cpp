@@ -279,7 +279,8 @@ int run_command(const RunOptions& given) {
   HostTimeSource host_time;
   HostKicker kicker(options.kick_every_ns);
   if (options.engine == "kvm") {
-    Result<KvmPlan> made = plan_kvm();
+    Result<KvmPlan> made =
+        plan_kvm(options.record_path.empty() || options.insist ? KvmCare::speed : KvmCare::completeness);
     if (!made) return fail(made.error().message);
     plan = std::move(*made);
     if (Status checked = check_recordable(options, *plan); !checked) return fail(checked.error().message);

@@ -72,8 +72,10 @@ void add_facts(std::vector<Finding>& list, const KvmFacts& f) {
   list.push_back(cpuid_finding("cpuid_kernel", "CPUID at CPL 0", f.cpuid.kernel));
   list.push_back(cpuid_finding("cpuid_user", "CPUID at CPL 3", f.cpuid.user));
   const bool tsd = f.rdtsc.user == Behaviour::faults;
-  list.push_back({"rdtsc", "RDTSC with CR4.TSD", tsd ? Grade::good : Grade::bad,
-                  both(f.rdtsc) + (tsd ? "" : ": a program's reads of the TSC cannot be intercepted")});
+  const std::string help = f.rdtsc_faults_by_host ? ", but faults under the host's own CR4.TSD"
+                                                  : ": a program's reads of the TSC cannot be intercepted";
+  list.push_back({"rdtsc", "RDTSC with CR4.TSD", tsd || f.rdtsc_faults_by_host ? Grade::good : Grade::bad,
+                  both(f.rdtsc) + (tsd ? "" : help)});
   list.push_back(hidden("rdrand", "RDRAND", f.rdrand));
   list.push_back(hidden("rdseed", "RDSEED", f.rdseed));
   list.push_back(hidden("xgetbv", "XGETBV", f.xgetbv));
@@ -172,7 +174,7 @@ std::vector<Finding> conclusions(const HostProfile& p) {
   }
   const bool cpuid = f.cpuid.kernel.honoured && f.cpuid.user.honoured;
   const bool leaks = leaks_instructions(f);
-  const bool tsc = f.rdtsc.user != Behaviour::faults;
+  const bool tsc = f.rdtsc.user != Behaviour::faults && !f.rdtsc_faults_by_host;
   if (cpuid && !leaks && !tsc) {
     list.push_back({"record_kvm", "record on KVM", Grade::good, "nothing unlogged can reach a guest"});
   } else {

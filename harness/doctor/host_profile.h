@@ -52,6 +52,7 @@ struct Counter {
 struct KvmFacts {
   AtLevels<CpuidProbe> cpuid;
   AtLevels<Behaviour> rdtsc;           // with CR4.TSD: must fault at CPL 3, runs at CPL 0
+  bool rdtsc_faults_by_host = false;   // at CPL 3, if the host's own CR4.TSD is set too (VcpuHandle::trap_time_stamps)
   AtLevels<Behaviour> rdrand, rdseed;  // hidden in CPUID
   AtLevels<Behaviour> xgetbv;          // without CR4.OSXSAVE
   AtLevels<Behaviour> avx;             // likewise

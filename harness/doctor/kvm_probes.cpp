@@ -215,6 +215,9 @@ Result<KvmFacts> probe_kvm(const kvm::System& system) {
     at(facts.mips, level) = probe_mips(guest, level);
     at(facts.port_exit_us, level) = probe_port_exit(guest, level);
   }
+  guest.vcpu().trap_time_stamps(true);
+  facts.rdtsc_faults_by_host = behaviour(guest, Level::user, {0x0f, 0x31}, true) == Behaviour::faults;
+  guest.vcpu().trap_time_stamps(false);
   facts.syscall_enters_kernel = probe_syscall(guest);
   facts.interrupts_by_program = probe_software_interrupt(guest);
   facts.window_exact = probe_window(guest);

@@ -15,9 +15,9 @@ bool leaks(const doctor::AtLevels<Behaviour>& b) {
 
 }  // namespace
 
-Result<KvmPlan> plan_kvm() { return plan_kvm(doctor::examine_host()); }
+Result<KvmPlan> plan_kvm(KvmCare care) { return plan_kvm(doctor::examine_host(), care); }
 
-Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile) {
+Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care) {
   const std::string software = "; --engine software works everywhere";
   if (!profile.facts) {
     const std::string& why = profile.kvm_problem.empty() ? profile.probe_problem : profile.kvm_problem;
@@ -31,11 +31,15 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile) {
   const doctor::KvmFacts& facts = *profile.facts;
   KvmPlan plan;
   plan.settings.exact_windows = facts.window_exact;
-  // Where KVM emulates kernel code, the software engine is quicker, and complete.
+  // Where KVM emulates kernel code, the software engine is quicker. Everywhere it is complete: RDTSC does not exit.
   constexpr double kSlowMips = 100;
-  plan.settings.supervisor_in_software = facts.mips.kernel < kSlowMips || !facts.syscall_enters_kernel;
+  plan.settings.supervisor_in_software =
+      facts.mips.kernel < kSlowMips || !facts.syscall_enters_kernel || care == KvmCare::completeness;
   plan.settings.user_cpuid_leaks = !facts.cpuid.user.honoured;
-  if (facts.rdtsc.user != Behaviour::faults) {
+  // CR4.TSD at CPL 3 is the guest's own where its kernel runs on KVM.
+  const bool trapped = facts.rdtsc.user == Behaviour::faults;
+  plan.settings.host_traps_time_stamps = plan.settings.supervisor_in_software && !trapped && facts.rdtsc_faults_by_host;
+  if (!plan.settings.supervisor_in_software || !(trapped || plan.settings.host_traps_time_stamps)) {
     plan.unlogged.push_back("RDTSC");
     plan.kernel_parameters = " clocksource=acpi_pm";  // the vDSO then asks the kernel for the time
   }

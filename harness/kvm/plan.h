@@ -17,8 +17,13 @@ struct KvmPlan {
   std::string kernel_parameters;  // what keeps Linux away from it, to be added to a command line
 };
 
+enum class KvmCare : u8 {
+  speed,        // as fast as it goes
+  completeness  // kernel code runs in software where a guest could otherwise see more that no log holds
+};
+
 // Looks at the host, which takes a third of a second. Refuses a host without usable KVM, with one line of advice.
-Result<KvmPlan> plan_kvm();
-Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile);
+Result<KvmPlan> plan_kvm(KvmCare care);
+Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care);
 
 }  // namespace rondo

@@ -1,5 +1,6 @@
 #include "harness/recordings/describe.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/cpu/cpuid.h"
@@ -59,6 +60,10 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   m.settings = settings;
   for (const auto& [name, hash] : board.machine().component_hashes()) m.component_names.push_back(name);
   return m;
+}
+
+bool has_fact(const replay::Manifest& manifest, std::string_view name) {
+  return std::any_of(manifest.host.begin(), manifest.host.end(), [&](const auto& fact) { return fact.name == name; });
 }
 
 Result<BoardConfig> board_config(const replay::Manifest& manifest, const std::string& directory) {

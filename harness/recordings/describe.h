@@ -16,6 +16,8 @@ inline constexpr char kUserCpuidFact[] = "kvm-user-cpuid";
 // HostFact: the software engine ran all but CPL 3, so that its time stamps are logged.
 inline constexpr char kSupervisorFact[] = "kvm-supervisor";
 
+bool has_fact(const replay::Manifest& manifest, std::string_view name);
+
 // The manifest of a recording of this board, which was just built from `config`. Every recording gets another id.
 replay::Manifest describe(Board& board, const BoardConfig& config, const replay::RecordingSettings& settings,
                           const std::string& program_version);

@@ -18,10 +18,6 @@ bool is_before(const replay::CheckpointInfo& checkpoint, const PlayTarget& targe
   return true;
 }
 
-bool has_fact(const replay::Manifest& manifest, const char* name) {
-  return std::any_of(manifest.host.begin(), manifest.host.end(), [&](const auto& fact) { return fact.name == name; });
-}
-
 }  // namespace
 
 Playback::Playback(replay::RecordingReader reader, replay::CheckpointStore checkpoints, CharacterSink* console,
@@ -50,8 +46,9 @@ Status Playback::build() {
   const bool sampled = manifest.machine.engine == kOnKvm;
   if (kvm_) {
     if (!sampled)
-      return Error{"recording '" + reader_.directory() +
-                   "': the software engine made it and counted instructions, which KVM does not: use --engine software"};
+      return Error{
+          "recording '" + reader_.directory() +
+          "': the software engine made it and counted instructions, which KVM does not: use --engine software"};
     config->engine = EngineKind::kvm;
     config->kvm = *kvm_;
     // Time stamps of the kernel are events there.

@@ -147,6 +147,9 @@ static void task_hash(void) {
 #ifdef PLANTED_RDTSC  // kvm_rdtsc.c
   asm volatile("rdtsc" : : : "rax", "rdx");
 #endif
+#ifdef PLANTED_RDRAND  // kvm_rdrand.c
+  asm volatile("rdrand %%eax" : : : "rax", "cc");
+#endif
   for (unsigned round = 0; round < kRounds * 50000; ++round) {
     hash = (hash ^ (round & 0xff)) * 1099511628211u;
 #ifdef SYSTEM_CALLS  // kvm_calls.c

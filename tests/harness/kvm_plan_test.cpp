@@ -24,19 +24,28 @@ doctor::HostProfile perfect_host() {
 }
 
 TEST(KvmPlan, PerfectHost) {
-  const auto plan = plan_kvm(perfect_host());
+  const auto plan = plan_kvm(perfect_host(), KvmCare::speed);
   ASSERT_TRUE(plan) << plan.error().message;
-  EXPECT_TRUE(plan->unlogged.empty());
-  EXPECT_TRUE(plan->kernel_parameters.empty());
+  EXPECT_EQ(plan->unlogged, std::vector<std::string>{"RDTSC"});
   EXPECT_FALSE(plan->settings.user_cpuid_leaks);
   EXPECT_TRUE(plan->settings.exact_windows);
   EXPECT_FALSE(plan->settings.supervisor_in_software);
 }
 
+// Only programs run on KVM then, and their time stamps fault.
+TEST(KvmPlan, PerfectHostIsComplete) {
+  const auto plan = plan_kvm(perfect_host(), KvmCare::completeness);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_TRUE(plan->unlogged.empty());
+  EXPECT_TRUE(plan->kernel_parameters.empty());
+  EXPECT_TRUE(plan->settings.supervisor_in_software);
+  EXPECT_FALSE(plan->settings.host_traps_time_stamps);
+}
+
 TEST(KvmPlan, MissingKvmIsOneLineWithAdvice) {
   doctor::HostProfile profile;
   profile.kvm_problem = "/dev/kvm is not there";
-  const auto plan = plan_kvm(profile);
+  const auto plan = plan_kvm(profile, KvmCare::speed);
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().message, "--engine kvm: /dev/kvm is not there; --engine software works everywhere");
 }
@@ -44,7 +53,7 @@ TEST(KvmPlan, MissingKvmIsOneLineWithAdvice) {
 TEST(KvmPlan, KvmThatCannotBeInterruptedIsRefused) {
   doctor::HostProfile profile = perfect_host();
   profile.facts->immediate_exit = false;
-  EXPECT_FALSE(plan_kvm(profile));
+  EXPECT_FALSE(plan_kvm(profile, KvmCare::speed));
 }
 
 TEST(KvmPlan, WhatLeaksIsNamed) {
@@ -52,17 +61,30 @@ TEST(KvmPlan, WhatLeaksIsNamed) {
   profile.facts->rdtsc.user = Behaviour::executes;
   profile.facts->cpuid.user.honoured = false;
   profile.facts->rdseed.user = Behaviour::executes;
-  const auto plan = plan_kvm(profile);
+  const auto plan = plan_kvm(profile, KvmCare::speed);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->unlogged, (std::vector<std::string>{"RDTSC", "CPUID", "RDRAND and RDSEED"}));
   EXPECT_EQ(plan->kernel_parameters, " clocksource=acpi_pm");
   EXPECT_TRUE(plan->settings.user_cpuid_leaks);
 }
 
+// The host's own CR4.TSD helps where the guest's registers at CPL 3 are ours.
+TEST(KvmPlan, TimeStampsAreTrappedWithTheHostsHelp) {
+  doctor::HostProfile profile = perfect_host();
+  profile.facts->rdtsc.user = Behaviour::executes;
+  profile.facts->rdtsc_faults_by_host = true;
+  EXPECT_FALSE(plan_kvm(profile, KvmCare::speed)->settings.host_traps_time_stamps);
+  EXPECT_EQ(plan_kvm(profile, KvmCare::speed)->unlogged, std::vector<std::string>{"RDTSC"});
+  profile.facts->mips.kernel = 1.2;
+  EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->settings.host_traps_time_stamps);
+  EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->unlogged.empty());
+  EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->kernel_parameters.empty());
+}
+
 TEST(KvmPlan, EmulatedKernelCodeRunsInSoftware) {
   doctor::HostProfile profile = perfect_host();
   profile.facts->mips.kernel = 1.2;
-  EXPECT_TRUE(plan_kvm(profile)->settings.supervisor_in_software);
+  EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->settings.supervisor_in_software);
 }
 
 }  // namespace
