@@ -13,6 +13,7 @@
 #include "core/kvm/memory_slots.h"
 #include "core/kvm/msr_filter.h"
 #include "core/kvm/state.h"
+#include "core/kvm/string_io.h"
 #include "core/kvm/system.h"
 #include "core/kvm/user_view.h"
 
@@ -26,6 +27,12 @@ struct Overloaded : Ts... {
 };
 template <class... Ts>
 Overloaded(Ts...) -> Overloaded<Ts...>;
+
+bool is_read(const Exit& exit) {
+  if (const auto* port = std::get_if<PortAccess>(&exit)) return port->in;
+  const auto* device = std::get_if<DeviceAccess>(&exit);
+  return device && !device->write;
+}
 
 class Hardware final : public KvmEngine {
  public:
@@ -106,6 +113,7 @@ class Hardware final : public KvmEngine {
   bool is_access(const Other&, bool) {
     return false;
   }
+  bool takes_over_string();
   bool goes_on();
   void cancel_msr_access();
   void on_halt();
@@ -137,9 +145,10 @@ class Hardware final : public KvmEngine {
   bool nmi_raised_ = false;
   bool has_points_ = false;
   bool searching_ = false;
-  bool kvm_ran_ = false;                 // since the other engine executed
-  u64 flushes_ = 0;                      // SoftwareEngine::flushes(), as of the last look
-  unsigned patience_ = 0;                // see Kicker::arm
+  std::optional<u64> string_;  // RIP of a string instruction of which the other engine may have to do the rest
+  bool kvm_ran_ = false;       // since the other engine executed
+  u64 flushes_ = 0;            // SoftwareEngine::flushes(), as of the last look
+  unsigned patience_ = 0;      // see Kicker::arm
   std::pair<u64, u64> last_kick_{0, 0};  // RIP and RCX
   std::pair<u64, u64> entered_at_{0, 0};
   bool timer_runs_ = false;
@@ -156,6 +165,7 @@ Status Hardware::prepare() {
     return set;
   if (Status set = vcpu_->set_cpuid(cpuid_table()); !set) return set;
   vcpu_->trap_time_stamps(config_.supervisor_in_software && config_.host_traps_time_stamps);
+  vcpu_->area().kvm_valid_regs = KVM_SYNC_X86_REGS;
   set_state(CpuState::at_reset());
   return success();
 }
@@ -189,6 +199,7 @@ EngineStop Hardware::run_inside(InstrCount stop) {
 std::optional<EngineStop> Hardware::before_entry(InstrCount stop) {
   if (interrupted_.exchange(false, std::memory_order_relaxed)) return EngineStop::interrupted;
   if (state_.activity == Activity::shutdown) return EngineStop::shutdown;
+  if (config_.clock.in_joined_events()) return std::nullopt;
   const auto due = config_.clock.next_due();
   if (config_.exit_requested() || (due && *due <= config_.clock.now()) || config_.clock.is_waited_for())
     return EngineStop::attention;
@@ -244,6 +255,12 @@ void Hardware::enter_guest() {
     step_software();
     return;
   }
+  if (const auto rip = std::exchange(string_, std::nullopt);
+      rip && where_ == Where::here && *rip == state_.rip && (state_.rflags & flags::RF)) {
+    string_ = rip;
+    step_software();
+    return;
+  }
   const bool waiting = interrupt_waits();
   if (waiting && !config_.exact_windows) {
     // Towards the first Moment at which the interrupt can be delivered, by the engine that stops exactly there.
@@ -276,9 +293,17 @@ bool Hardware::is_access(const DeviceAccess& access, bool joined) {
 }
 
 void Hardware::handle(Exit exit) {
+  if (is_read(exit) && takes_over_string()) return;
   bool joined = false;
   for (; std::visit([&](const auto& e) { return is_access(e, joined); }, exit); joined = true) {
-    if (!goes_on()) return;
+    if (!goes_on()) {
+      if (may_be_finished_repeat(vcpu_->area().s.regs.regs)) {
+        pull();
+        check(end_finished_repeat(*vcpu_, config_.memory, state_));
+        where_ = Where::here;
+      }
+      return;
+    }
     exit = exit_of(*vcpu_, 0);
   }
   std::visit(Overloaded{[](const PortAccess&) {}, [](const DeviceAccess&) {},
@@ -306,6 +331,25 @@ void Hardware::handle(Exit exit) {
                         },
                         [&](const Kicked&) { on_kick(); }, [&](const Failed& f) { check(Error{f.what}); }},
              exit);
+}
+
+// A device is read: if a string instruction does it, the other engine executes that, to its end.
+bool Hardware::takes_over_string() {
+  const auto sregs = vcpu_->sregs();
+  if (!sregs) return !check(sregs.error());
+  CpuState here;
+  take_regs(vcpu_->area().s.regs.regs, here);
+  take_segments(*sregs, here);
+  here.efer = sregs->efer;
+  const Result<bool> string = is_string_input(*vcpu_, config_.memory, here);
+  if (!string) return !check(string.error());
+  if (!*string) return false;
+  pull();
+  if (!check(withdraw_input(*vcpu_, config_.memory, state_))) return true;
+  where_ = Where::here;
+  string_ = state_.rip;
+  step_software();
+  return true;
 }
 
 // Finishes a device access. True: the same instruction has another one, and nothing can be delivered before it.

@@ -95,6 +95,19 @@ inline void leave_unfinished_string(Vcpu& cpu) {
   cpu.attention = true;
 }
 
+// With sampled time every synchronous event is a Moment, between two elements too. Where instructions are counted, it
+// shows by its time.
+class EventWatch {
+ public:
+  explicit EventWatch(const Vcpu& cpu) : clock_(*cpu.clock), before_(clock_.count()), time_(clock_.now()) {}
+  bool seen() const { return clock_.sampled() && (clock_.count() != before_ || clock_.now() != time_); }
+
+ private:
+  const Clock& clock_;
+  InstrCount before_;
+  VirtualNs time_;
+};
+
 // For elements that took the slow path in a cold body.
 inline void accept(Vcpu& cpu, MemStatus status) {
   if (status == MemStatus::fault) throw cpu.fault;

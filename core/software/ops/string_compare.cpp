@@ -67,6 +67,7 @@ void compare(Vcpu& cpu, const Op& op) {
     return advance(1);
   }
   u64 count = walk.count();
+  const EventWatch event(cpu);
   for (u64 budget = string_budget(cpu); count != 0;) {
     const Compared<T> c = stretch(std::min(count, budget));
     advance(c.elements);
@@ -75,7 +76,7 @@ void compare(Vcpu& cpu, const Op& op) {
     walk.set_count(count);
     set_flags(cpu, alu_sub(c.left, c.right).flags);
     if (count == 0 || !goes_on(walk.repeat(), c.left, c.right)) return;
-    if (budget == 0 || cpu.arch.pending_debug) return leave_unfinished_string(cpu);
+    if (budget == 0 || cpu.arch.pending_debug || event.seen()) return leave_unfinished_string(cpu);
   }
 }
 

@@ -39,17 +39,18 @@ void fill_elements(u8* to, T value, u64 n, bool down) {
 }
 
 // Runs `step(want)`, which does 1..want elements and advances the address registers, until the count is used up. It is
-// left between elements only for what does not depend on caches: a debug trap, or after a fixed number. A store to
+// left between elements only for what does not depend on caches: a debug trap, an event, or after a fixed number. A store to
 // decoded code, its own included, is looked at when the instruction is complete.
 template <class Step>
 void repeat(Vcpu& cpu, StringWalk& walk, Step step) {
   u64 count = walk.count();
+  const EventWatch event(cpu);
   for (u64 budget = string_budget(cpu); count != 0;) {
     const u64 done = step(std::min(count, budget));
     count -= done;
     budget -= done;
     walk.set_count(count);
-    if (count != 0 && (budget == 0 || cpu.arch.pending_debug)) return leave_unfinished_string(cpu);
+    if (count != 0 && (budget == 0 || cpu.arch.pending_debug || event.seen())) return leave_unfinished_string(cpu);
   }
 }
 

@@ -37,6 +37,7 @@ class Probe {
     cpu_.memory = memory_.get();
     cpu_.mmu = &mmu_;
     cpu_.debug = &debug_;
+    cpu_.clock = &clock_;
     cpu_.arch.cr0 = cr0::PE | cr0::PG | cr0::NE | cr0::MP;
     cpu_.arch.cr4 = cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT;
     cpu_.arch.efer = efer::LMA | efer::LME;
@@ -90,6 +91,7 @@ class Probe {
   std::unique_ptr<PhysicalMemory> memory_ = std::move(PhysicalMemory::create(kMinimumRam)).value();
   Mmu mmu_{*memory_, tlb_};
   u8* page_;
+  Clock clock_;
   DebugIndex debug_;
   Vcpu cpu_;
   std::array<u64, kSlotCount> start_{};
