@@ -69,6 +69,8 @@ struct Board::Parts {
   Machine machine;
   Devices devices;
   std::string image_kind;
+  bool text_known = false;
+  std::vector<boot::TextPatch> text_patches;
   KvmSettings kvm;
   // The engine in use, and the other one once it was used.
   EngineKind engine = EngineKind::software;
@@ -81,7 +83,7 @@ struct Board::Parts {
   Status map_devices();
   Result<std::unique_ptr<Engine>> make_engine(EngineKind kind, CpuPins*& pins);
   Status use_engine(EngineKind kind);
-  Status boot(const BoardConfig& config);
+  Result<CpuState> load_kernel(const BoardConfig& config);
 };
 
 // The order of construction fixes the order of timers and of sections in saved states.
@@ -147,7 +149,8 @@ Result<std::unique_ptr<Engine>> Board::Parts::make_engine(EngineKind kind, CpuPi
                                         .ports = machine.ports(),
                                         .mmio = machine.mmio(),
                                         .interrupts = *devices.lapic,
-                                        .exit_requested = [this] { return machine.exit_requested(); }});
+                                        .exit_requested = [this] { return machine.exit_requested(); },
+                                        .patched_text = !text_patches.empty()});
   if (kind == EngineKind::software) {
     its_pins = software.get();
     return std::unique_ptr<Engine>(std::move(software));
@@ -162,6 +165,7 @@ Result<std::unique_ptr<Engine>> Board::Parts::make_engine(EngineKind kind, CpuPi
                                    .software = std::move(software),
                                    .kicker = *kvm.kicker,
                                    .exact_windows = kvm.exact_windows,
+                                   .patched_text = !text_patches.empty(),
                                    .supervisor_in_software = kvm.supervisor_in_software,
                                    .host_traps_time_stamps = kvm.host_traps_time_stamps});
   if (!hardware) return hardware.error();
@@ -187,22 +191,26 @@ Status Board::Parts::use_engine(EngineKind kind) {
   return success();
 }
 
-Status Board::Parts::boot(const BoardConfig& config) {
+// Everything that is in memory at the start. Returns the state in which the vCPU starts.
+Result<CpuState> Board::Parts::load_kernel(const BoardConfig& config) {
   PhysicalMemory& memory = machine.memory();
   boot::Placement placement(memory);
   const Status taken = placement.take("the ACPI tables", kFirmwareArea, kFirmwareAreaSize, boot::RegionType::reserved);
-  if (!taken) return taken;
+  if (!taken) return taken.error();
   for (const GuestBlob& blob : build_acpi_tables(AcpiTablesConfig{.cpus = 1})) {
     if (!memory.write(blob.address, blob.bytes)) return Error{"the ACPI tables do not fit into memory"};
   }
   const boot::BootRequest request{config.kernel.bytes, config.initrd.bytes, config.command_line,
                                   GuestPhys{kAcpiRsdpAddress}};
+  const std::string who = "kernel '" + config.kernel.name + "': ";
   Result<boot::BootedImage> image = boot::load(request, memory, placement);
-  if (!image) return Error{"kernel '" + config.kernel.name + "': " + image.error().message};
+  if (!image) return Error{who + image.error().message};
   image_kind = image->kind;
-  machine.engine().set_state(image->cpu);
-  machine.engine().memory_changed();
-  return success();
+  text_known = !image->text.empty();
+  if (config.find_patches.any()) text_patches = boot::find_text_patches(memory, image->text, config.find_patches);
+  if (Status applied = boot::apply_text_patches(text_patches, memory); !applied)
+    return Error{who + applied.error().message};
+  return image->cpu;
 }
 
 Result<Image> Image::read(const std::string& path, const std::string& role, u64 memory_bytes) {
@@ -228,10 +236,18 @@ Result<std::unique_ptr<Board>> Board::create(const BoardConfig& config) {
   parts->build_devices(config);
   if (Status mapped = parts->map_devices(); !mapped) return mapped.error();
   parts->kvm = config.kvm;
+  parts->text_patches = config.text_patches;
   if (config.time_source) parts->machine.clock().use_samples(config.time_source);
-  if (Status attached = parts->use_engine(config.engine); !attached) return attached.error();
+  std::optional<CpuState> start;
   if (config.kernel.given()) {
-    if (Status booted = parts->boot(config); !booted) return booted.error();
+    Result<CpuState> loaded = parts->load_kernel(config);
+    if (!loaded) return loaded.error();
+    start = *loaded;
+  }
+  if (Status attached = parts->use_engine(config.engine); !attached) return attached.error();
+  if (start) {
+    parts->machine.engine().set_state(*start);
+    parts->machine.engine().memory_changed();
   }
   return std::unique_ptr<Board>(new Board(std::move(parts)));
 }
@@ -241,6 +257,8 @@ Status Board::use_engine(EngineKind kind) { return parts_->use_engine(kind); }
 Machine& Board::machine() { return parts_->machine; }
 const Clock& Board::clock() const { return parts_->machine.clock(); }
 const std::string& Board::image_kind() const { return parts_->image_kind; }
+const std::vector<boot::TextPatch>& Board::text_patches() const { return parts_->text_patches; }
+bool Board::text_known() const { return parts_->text_known; }
 bool Board::console_listens() const {
   const Uart16550& uart = *parts_->devices.com1;
   return uart.wants_input() && uart.can_receive();

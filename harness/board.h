@@ -9,6 +9,7 @@
 
 #include "core/door.h"
 #include "core/machine.h"
+#include "harness/boot/text_patches.h"
 
 namespace rondo {
 
@@ -53,6 +54,9 @@ struct BoardConfig {
   Image kernel;                      // none: nothing is loaded; the state comes from elsewhere
   Image initrd;
   std::string command_line = kDefaultCommandLine;
+  // What is replaced in the kernel's text: what is found, or else what a recording says was found.
+  boot::PatchKinds find_patches;
+  std::vector<boot::TextPatch> text_patches;
   EngineKind engine = EngineKind::software;
   KvmSettings kvm;  // kicker: needed whenever KVM is to run this board
   TimeSource* time_source =
@@ -71,6 +75,8 @@ class Board final : public InputSink {
   Machine& machine();
   const Clock& clock() const;
   const std::string& image_kind() const;  // "bzImage (lz4)", "vmlinux", "multiboot"; empty if nothing was loaded
+  const std::vector<boot::TextPatch>& text_patches() const;
+  bool text_known() const;  // whether the image says where its code lies, so that patches could be looked for
 
   // Goes on with the other engine, at any Moment between runs. Fails if KVM is not to be had; then nothing changes.
   Status use_engine(EngineKind kind);

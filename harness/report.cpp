@@ -36,6 +36,8 @@ std::string to_json(const Report& report) {
   json["touched_bytes"] = report.touched_bytes;
   json["engine"] = report.engine;
   json["image"] = report.image;
+  if (!report.text_patches.empty()) json["text_patches"] = nlohmann::ordered_json::object();
+  for (const auto& [name, count] : report.text_patches) json["text_patches"][name] = count;
   json["memory_bytes"] = report.memory_bytes;
   json["seed"] = report.seed;
   json["components"] = nlohmann::ordered_json::object();

@@ -21,7 +21,8 @@ struct Report {
   u64 peak_memory_bytes = 0;  // of the whole process
   u64 touched_bytes = 0;      // of guest memory: pages that were ever written
   std::string engine = "software";
-  std::string image;  // Board::image_kind()
+  std::string image;                                      // Board::image_kind()
+  std::vector<std::pair<std::string, u64>> text_patches;  // instructions that were replaced in it: how many of each
   u64 memory_bytes = 0;
   u64 seed = 0;
   std::vector<UnsupportedInstruction> unsupported;

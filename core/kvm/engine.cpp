@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/cpu/patched_text.h"
 #include "core/kvm/cpuid_table.h"
 #include "core/kvm/devices.h"
 #include "core/kvm/exits.h"
@@ -115,6 +116,8 @@ class Hardware final : public KvmEngine {
   }
   bool takes_over_string();
   bool goes_on();
+  bool may_be_time_stamp(const Exit& exit) const;
+  void answer_time_stamp(const PortAccess& access);
   void cancel_msr_access();
   void on_halt();
   void on_kick();
@@ -296,12 +299,14 @@ void Hardware::handle(Exit exit) {
   if (is_read(exit) && takes_over_string()) return;
   bool joined = false;
   for (; std::visit([&](const auto& e) { return is_access(e, joined); }, exit); joined = true) {
+    const bool time_stamp = may_be_time_stamp(exit);
     if (!goes_on()) {
       if (may_be_finished_repeat(vcpu_->area().s.regs.regs)) {
         pull();
         check(end_finished_repeat(*vcpu_, config_.memory, state_));
         where_ = Where::here;
       }
+      if (time_stamp) answer_time_stamp(std::get<PortAccess>(exit));
       return;
     }
     exit = exit_of(*vcpu_, 0);
@@ -357,6 +362,28 @@ bool Hardware::goes_on() {
   const int result = vcpu_->complete();
   if (result < 0 && result != -EINTR) check(refused("KVM_RUN", result));
   return result == 0;
+}
+
+bool Hardware::may_be_time_stamp(const Exit& exit) const {
+  const auto* access = std::get_if<PortAccess>(&exit);
+  return config_.patched_text && access && !access->in && access->port == kTimeStampPort && access->count == 1 &&
+         access->size <= 2;
+}
+
+// The access has been finished, and is a synchronous event. If it was the immediate form of OUT, which KVM does not
+// say, the answer goes to the registers.
+void Hardware::answer_time_stamp(const PortAccess& access) {
+  const u8 form[] = {static_cast<u8>(access.size == 1 ? 0xe6 : 0xe7), kTimeStampPort};
+  pull();
+  const Result<bool> behind = is_behind(*vcpu_, config_.memory, state_, form);
+  if (!behind) check(behind.error());
+  if (!failure_.empty() || !*behind) return;
+  const u64 tsc = config_.clock.now().value + state_.tsc_offset;
+  state_.gpr[RAX] = static_cast<u32>(tsc);
+  state_.gpr[RDX] = tsc >> 32;
+  if (access.size == 2) state_.gpr[RCX] = static_cast<u32>(state_.tsc_aux);
+  if (state_.rflags & flags::TF) state_.pending_debug |= dr6::BS;  // which KVM's emulator forgets where OUT exits
+  where_ = Where::here;
 }
 
 // The access is made to fail, and the #GP(0) that would follow is taken back: the state is that before the instruction.

@@ -40,6 +40,7 @@ struct KvmEngineConfig {
   std::unique_ptr<SoftwareEngine> software;  // built on the same parts; not attached to the interrupt controller
   Kicker& kicker;                            // outlives the engine
   bool exact_windows = false;                // interrupt windows open exactly where they should (rondo doctor)
+  bool patched_text = false;                 // core/cpu/patched_text.h
   bool supervisor_in_software = false;       // only CPL 3 on KVM: this one emulates the rest (core/kvm/user_view.h)
   bool host_traps_time_stamps = false;       // with supervisor_in_software: see VcpuHandle::trap_time_stamps()
 };

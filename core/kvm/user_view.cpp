@@ -14,12 +14,21 @@ bool same(const XsaveArea& a, const XsaveArea& b) { return a.bytes == b.bytes; }
 
 }  // namespace
 
+Result<bool> is_behind(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& s,
+                       std::span<const u8> instruction) {
+  u64 linear = s.segment[CS].base + s.rip - instruction.size();
+  for (const u8 expected : instruction) {
+    const auto physical = vcpu.translate(linear++);
+    if (!physical) return physical.error();
+    const u8* byte = *physical ? memory.host(**physical) : nullptr;
+    if (!byte || *byte != expected) return false;
+  }
+  return true;
+}
+
 Result<bool> is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& s) {
-  constexpr u8 kInt3 = 0xcc;
-  const auto physical = vcpu.translate(s.segment[CS].base + s.rip - 1);
-  if (!physical) return physical.error();
-  const u8* byte = *physical ? memory.host(**physical) : nullptr;
-  return byte && *byte == kInt3;
+  constexpr u8 kInt3[] = {0xcc};
+  return is_behind(vcpu, memory, s, kInt3);
 }
 
 bool UserView::fits(const CpuState& s) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "core/cpu/state.h"
 #include "core/kvm/vcpu.h"
@@ -13,6 +14,9 @@
 
 namespace rondo::kvm {
 
+// Whether these bytes lie before RIP: what KVM has just executed, if it went on to the next instruction.
+Result<bool> is_behind(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& state,
+                       std::span<const u8> instruction);
 // Whether the instruction before RIP is INT3: it may be half done, for KVM tells nobody of its exception.
 Result<bool> is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory, const CpuState& state);
 

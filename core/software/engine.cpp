@@ -36,6 +36,7 @@ class Interpreter final : public SoftwareEngine {
     cpu_.mmu = &mmu_;
     cpu_.code = &cache_;
     cpu_.debug = &debug_;
+    cpu_.patched_text = config_.patched_text;
     set_state(CpuState::at_reset());
     memory_changed();
     config_.memory.attach_writer(*this);

@@ -19,6 +19,7 @@ struct SoftwareEngineConfig {
   Bus& mmio;
   InterruptController& interrupts;
   std::function<bool()> exit_requested;  // a device asked the machine to end; asked after every instruction that touched one
+  bool patched_text = false;             // core/cpu/patched_text.h
 };
 
 class SoftwareEngine : public Engine, public CpuPins {

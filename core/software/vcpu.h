@@ -99,6 +99,7 @@ struct Vcpu {
   u64 passed_rip = 0;
   // No search stops here again.
   Position searched{InstrCount{~u64{0}}};
+  bool patched_text = false;  // core/cpu/patched_text.h
   u64 flushes = 0;  // how often the guest flushed a TLB, which this engine does not need
   UnsupportedLog* unsupported_log = nullptr;
 

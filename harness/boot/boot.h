@@ -11,6 +11,7 @@
 #include "core/base/result.h"
 #include "core/cpu/state.h"
 #include "core/memory/physical_memory.h"
+#include "harness/boot/elf.h"
 #include "harness/boot/placement.h"
 
 namespace rondo::boot {
@@ -25,6 +26,9 @@ struct BootRequest {
 struct BootedImage {
   CpuState cpu;
   std::string kind;  // "bzImage (lz4)", "vmlinux", "multiboot", ...
+  // Where the 64-bit code of a Linux kernel lies. Empty: the image does not say (no section headers, or it unpacks
+  // itself), or it is another kind of image.
+  std::vector<MemoryRange> text;
 };
 
 // `placement` holds what the board has taken already (ACPI tables). Errors name neither file: the caller knows it.

@@ -9,7 +9,10 @@ namespace {
 
 constexpr u64 kHeaderSize32 = 52, kHeaderSize64 = 64;
 constexpr u64 kProgramHeaderSize32 = 32, kProgramHeaderSize64 = 56;
+constexpr u64 kSectionHeaderSize64 = 64;
 constexpr u32 kPtLoad = 1;
+constexpr u32 kShtProgbits = 1;
+constexpr u64 kShfAllocated = 2, kShfExecutable = 4;
 
 Result<ElfSegment> checked(const ElfSegment& segment) {
   if (segment.file_size > segment.memory_size) return Error{"ELF segment has more bytes in the file than in memory"};
@@ -60,6 +63,8 @@ Result<ElfImage> parse_elf(std::span<const u8> head) {
     image.segments.push_back(*result);
   }
   if (image.segments.empty()) return Error{"ELF file has nothing to load"};
+  if (image.is_64 && field<u16>(head, 58) == kSectionHeaderSize64)
+    image.sections = {field<u64>(head, 40), field<u16>(head, 60)};
   return image;
 }
 
@@ -82,6 +87,36 @@ Status SegmentWriter::finish() const {
       return Error{"ELF segment is truncated: the file ends before it"};
   }
   return success();
+}
+
+void SectionReader::feed(std::span<const u8> bytes) {
+  const u64 begin = position_;
+  position_ += bytes.size();
+  const u64 next = table_.file_offset + headers_.size();
+  const u64 missing = table_.count * kSectionHeaderSize64 - headers_.size();
+  if (missing == 0 || next < begin || next >= position_) return;
+  const auto part = bytes.subspan(next - begin, std::min(missing, position_ - next));
+  headers_.insert(headers_.end(), part.begin(), part.end());
+}
+
+std::vector<MemoryRange> SectionReader::text(std::span<const ElfSegment> segments) const {
+  std::vector<MemoryRange> ranges;
+  for (u64 at = 0; lies_inside(at, kSectionHeaderSize64, headers_.size()); at += kSectionHeaderSize64) {
+    const auto header = std::span(headers_).subspan(at, kSectionHeaderSize64);
+    constexpr u64 kText = kShfAllocated | kShfExecutable;
+    if (field<u32>(header, 4) != kShtProgbits || (field<u64>(header, 8) & kText) != kText) continue;
+    const u64 offset = field<u64>(header, 24), size = field<u64>(header, 32);
+    for (const ElfSegment& s : segments) {
+      if (size == 0 || offset < s.file_offset || !lies_inside(offset - s.file_offset, size, s.file_size)) continue;
+      ranges.push_back({s.address + (offset - s.file_offset), size});
+      break;
+    }
+  }
+  std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.start < b.start; });
+  for (u64 i = 1; i < ranges.size(); ++i) {
+    if (ranges[i].start < ranges[i - 1].start + ranges[i - 1].length) return {};
+  }
+  return ranges;
 }
 
 }  // namespace rondo::boot

@@ -20,11 +20,25 @@ struct ElfSegment {
   u64 memory_size = 0;  // the part beyond file_size is zero
 };
 
+// Of 64-bit files: where the section headers lie in the file. None: count is 0.
+struct SectionTable {
+  u64 file_offset = 0;
+  u64 count = 0;
+};
+
 struct ElfImage {
   bool is_64 = false;
   u16 machine = 0;
   u64 entry = 0;
   std::vector<ElfSegment> segments;  // PT_LOAD with a non-empty place in memory
+  SectionTable sections;
+};
+
+// A part of guest memory.
+struct MemoryRange {
+  GuestPhys start;
+  u64 length = 0;
+  bool operator==(const MemoryRange&) const = default;
 };
 
 bool looks_like_elf(std::span<const u8> bytes);
@@ -47,6 +61,21 @@ class SegmentWriter {
  private:
   PhysicalMemory& memory_;
   std::vector<ElfSegment> segments_;
+  u64 position_ = 0;
+};
+
+// Collects the section headers of a 64-bit file, fed in order.
+class SectionReader {
+ public:
+  explicit SectionReader(const SectionTable& table) : table_(table) {}
+  void feed(std::span<const u8> bytes);
+  // Where the code lies in memory: the executable sections that `segments` load, in order of their addresses and
+  // without overlaps. Empty if the file does not say, or says nonsense.
+  std::vector<MemoryRange> text(std::span<const ElfSegment> segments) const;
+
+ private:
+  SectionTable table_;
+  std::vector<u8> headers_;
   u64 position_ = 0;
 };
 

@@ -20,6 +20,7 @@ constexpr u64 kLowestKernelAddress = 0x100000;
 struct LoadedKernel {
   u64 entry = 0;
   std::vector<Region> segments;  // in address order
+  std::vector<MemoryRange> text;
 };
 
 // Until it has read the memory map, a kernel uses what lies between its segments and, from its start on, init_size
@@ -51,6 +52,7 @@ class KernelStream {
       if (head_.size() < kElfHeadBytes) return success();
       if (Status begun = begin(); !begun) return begun;
     }
+    sections_->feed(bytes);
     return writer_->feed(bytes);
   }
 
@@ -59,6 +61,7 @@ class KernelStream {
       if (Status begun = begin(); !begun) return begun.error();
     }
     if (Status complete = writer_->finish(); !complete) return complete.error();
+    kernel_.text = sections_->text(segments_);
     return kernel_;
   }
 
@@ -77,6 +80,9 @@ class KernelStream {
     std::sort(kernel_.segments.begin(), kernel_.segments.end(),
               [](const Region& a, const Region& b) { return a.start < b.start; });
     kernel_.entry = image->entry;
+    segments_ = image->segments;
+    sections_.emplace(image->sections);
+    sections_->feed(head_);
     writer_ = std::make_unique<SegmentWriter>(memory_, std::move(image->segments));
     return writer_->feed(head_);
   }
@@ -84,6 +90,8 @@ class KernelStream {
   PhysicalMemory& memory_;
   Placement& placement_;
   std::vector<u8> head_;
+  std::vector<ElfSegment> segments_;
+  std::optional<SectionReader> sections_;
   std::unique_ptr<SegmentWriter> writer_;
   LoadedKernel kernel_;
 };
@@ -151,6 +159,7 @@ Result<BootedImage> load_bzimage(const BootRequest& request, PhysicalMemory& mem
   const auto payload = protected_mode.subspan(header->payload_offset, header->payload_length);
   const Compression compression = detect_compression(payload);
   u64 entry = 0;
+  std::vector<MemoryRange> text;
   if (compression == Compression::unknown) {
     Result<u64> packed = load_packed(protected_mode, *header, memory, placement);
     if (!packed) return packed.error();
@@ -164,13 +173,16 @@ Result<BootedImage> load_bzimage(const BootRequest& request, PhysicalMemory& mem
     Result<LoadedKernel> kernel = stream.finish();
     if (!kernel) return kernel.error();
     entry = kernel->entry;
+    text = std::move(kernel->text);
     if (Status taken = take_working_memory(*kernel, header->init_size, placement); !taken) return taken.error();
   }
   Result<CpuState> cpu = prepare_linux(request, *header, entry, memory, placement);
   if (!cpu) return cpu.error();
   return BootedImage{
-      *cpu, "bzImage (" +
-                (compression == Compression::unknown ? "unpacks itself" : std::string(to_string(compression))) + ")"};
+      *cpu,
+      "bzImage (" + (compression == Compression::unknown ? "unpacks itself" : std::string(to_string(compression))) +
+          ")",
+      std::move(text)};
 }
 
 Result<BootedImage> load_vmlinux(const BootRequest& request, PhysicalMemory& memory, Placement& placement) {
@@ -181,7 +193,7 @@ Result<BootedImage> load_vmlinux(const BootRequest& request, PhysicalMemory& mem
   if (Status taken = take_working_memory(*kernel, 0, placement); !taken) return taken.error();
   Result<CpuState> cpu = prepare_linux(request, synthetic_setup_header(), kernel->entry, memory, placement);
   if (!cpu) return cpu.error();
-  return BootedImage{*cpu, "vmlinux"};
+  return BootedImage{*cpu, "vmlinux", std::move(kernel->text)};
 }
 
 }  // namespace rondo::boot

@@ -167,7 +167,7 @@ Result<BootedImage> load_multiboot(const BootRequest& request, PhysicalMemory& m
   memory.write(kBootParams, info.bytes());
   cpu->gpr[RAX] = kLoaderMagic;
   cpu->gpr[RBX] = kBootParams.value;
-  return BootedImage{*cpu, "multiboot"};
+  return BootedImage{*cpu, "multiboot", {}};
 }
 
 }  // namespace rondo::boot

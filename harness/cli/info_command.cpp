@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "harness/boot/text_patches.h"
 #include "harness/cli/exit_status.h"
 #include "replay/checkpoint/store.h"
 #include "replay/format/blob_store.h"
@@ -153,6 +154,19 @@ std::string interval_text(u64 instructions, const char* none) {
   return instructions == 0 ? none : fmt::format("every {} instructions", instructions);
 }
 
+std::vector<std::pair<std::string, u64>> patch_counts(const MachineConfiguration& machine) {
+  std::vector<boot::TextPatch> patches;
+  for (const TextPatch& p : machine.text_patches) patches.push_back({GuestPhys{p.address}, p.original, p.replacement});
+  return boot::count_text_patches(patches);
+}
+
+std::string patches_text(const MachineConfiguration& machine) {
+  std::string counts;
+  for (const auto& [name, count] : patch_counts(machine))
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count, name);
+  return fmt::format("{} instructions replaced: {}", machine.text_patches.size(), counts);
+}
+
 std::string to_text(const Info& info) {
   std::string out;
   const auto line = [&](std::string_view name, const std::string& text) {
@@ -180,6 +194,7 @@ std::string to_text(const Info& info) {
   }
   line("image kind", machine.image_kind);
   line("command line", machine.command_line);
+  if (!machine.text_patches.empty()) line("text", patches_text(machine));
 
   line("events", fmt::format("{}", s.validity.events));
   for (const auto& [kind, count] : s.events_by_kind) line("", fmt::format("{:>9} {}", count, kind));
@@ -209,6 +224,12 @@ std::string to_text(const Info& info) {
   line("sizes", fmt::format("log {}, checkpoints {}, all {}", size_text(s.validity.file_bytes),
                             size_text(bytes_of(info.checkpoints)), size_text(info.total_bytes)));
   return out;
+}
+
+std::string hex_text(const std::vector<u8>& bytes) {
+  std::string text;
+  for (const u8 byte : bytes) text += fmt::format("{:02x}", byte);
+  return text;
 }
 
 nlohmann::json to_json(const Moment& moment) {
@@ -249,6 +270,10 @@ nlohmann::json to_json(const MachineConfiguration& machine, const std::vector<st
     cpuid.push_back(
         {{"leaf", l.leaf}, {"subleaf", l.subleaf}, {"eax", l.eax}, {"ebx", l.ebx}, {"ecx", l.ecx}, {"edx", l.edx}});
   }
+  nlohmann::json patches = nlohmann::json::array();
+  for (const TextPatch& p : machine.text_patches)
+    patches.push_back(
+        {{"address", p.address}, {"original", hex_text(p.original)}, {"replacement", hex_text(p.replacement)}});
   return {{"memory_bytes", machine.memory_bytes},
           {"cpus", machine.cpus},
           {"engine", machine.engine},
@@ -259,6 +284,7 @@ nlohmann::json to_json(const MachineConfiguration& machine, const std::vector<st
           {"ns_per_instruction", machine.ns_per_instruction},
           {"cpu_model", machine.cpu_model},
           {"images", images},
+          {"text_patches", patches},
           {"cpuid", cpuid}};
 }
 

@@ -135,6 +135,7 @@ void add_run(CLI::App& app, RunOptions& o) {
       app, "--kick-every", parse_duration, [&o](u64 v) { o.kick_every_ns = v; },
       "on KVM: how often a guest that computes without events is interrupted [1ms]", "TIME");
   // For Rondo's own tests: not shown.
+  app.add_flag("--kernel-on-kvm", o.kernel_on_kvm, "on KVM: the kernel's code too, where KVM emulates it")->group("");
   app.add_flag("--single-step", o.single_step, "the reference drive")->group("");
   add_value(
       app, "--save-at", parse_count, [&o](u64 v) { o.save_at = InstrCount{v}; }, "save the machine at this count", "N")

@@ -114,6 +114,7 @@ class RunSession {
     report.exit = exit_name(result);
     report.engine = options_.engine;
     report.image = board_.image_kind();
+    report.text_patches = boot::count_text_patches(board_.text_patches());
     report.seed = options_.board.seed;
     return report;
   }
@@ -164,6 +165,7 @@ Result<replay::RecordingWriter> start_recording(const RunOptions& options, const
   if (plan) {
     for (const std::string& what : plan->unlogged)
       marks.push_back("not guaranteed if the guest uses " + what + ": on this host KVM cannot log it");
+    for (std::string& mark : unpatched_marks(*plan, board)) marks.push_back(std::move(mark));
   }
   Result<replay::RecordingWriter> writer =
       recordings::start_recording(options.record_path, board, config, settings, std::move(marks));
@@ -279,8 +281,9 @@ int run_command(const RunOptions& given) {
   HostTimeSource host_time;
   HostKicker kicker(options.kick_every_ns);
   if (options.engine == "kvm") {
-    Result<KvmPlan> made =
-        plan_kvm(options.record_path.empty() || options.insist ? KvmCare::speed : KvmCare::completeness);
+    const bool quick = options.record_path.empty() || options.insist;
+    const KvmCare care = quick ? KvmCare::speed : KvmCare::completeness;
+    Result<KvmPlan> made = plan_kvm(options.kernel_on_kvm ? KvmCare::all_on_kvm : care);
     if (!made) return fail(made.error().message);
     plan = std::move(*made);
     if (Status checked = check_recordable(options, *plan); !checked) return fail(checked.error().message);
@@ -289,6 +292,7 @@ int run_command(const RunOptions& given) {
     options.board.kvm.kicker = &kicker;
     options.board.time_source = &host_time;
     options.board.command_line += plan->kernel_parameters;
+    options.board.find_patches = plan->find_patches;
   }
 
   Console console(options.console);

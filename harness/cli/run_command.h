@@ -35,6 +35,7 @@ struct RunOptions {
   std::string restore_path;
   std::vector<recordings::Plant> plants;
   u64 kick_every_ns = kKickEveryNs;  // on KVM
+  bool kernel_on_kvm = false;        // also where that is slower than the software engine
   bool insist = false;               // record although a guest could observe what no log holds
 };
 

@@ -33,9 +33,13 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care) {
   plan.settings.exact_windows = facts.window_exact;
   // Where KVM emulates kernel code, the software engine is quicker. Everywhere it is complete: RDTSC does not exit.
   constexpr double kSlowMips = 100;
-  plan.settings.supervisor_in_software =
-      facts.mips.kernel < kSlowMips || !facts.syscall_enters_kernel || care == KvmCare::completeness;
+  const bool slow = facts.mips.kernel < kSlowMips || !facts.syscall_enters_kernel;
+  const bool kernel_on_kvm = care == KvmCare::all_on_kvm || (!slow && care == KvmCare::speed);
+  plan.settings.supervisor_in_software = !kernel_on_kvm;
   plan.settings.user_cpuid_leaks = !facts.cpuid.user.honoured;
+  plan.find_patches = {.time_stamps = kernel_on_kvm,
+                       .random = kernel_on_kvm && (facts.rdrand.kernel != Behaviour::faults ||
+                                                   facts.rdseed.kernel != Behaviour::faults)};
   // CR4.TSD at CPL 3 is the guest's own where its kernel runs on KVM.
   const bool trapped = facts.rdtsc.user == Behaviour::faults;
   plan.settings.host_traps_time_stamps = plan.settings.supervisor_in_software && !trapped && facts.rdtsc_faults_by_host;
@@ -47,6 +51,13 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care) {
   if (leaks(facts.rdrand) || leaks(facts.rdseed)) plan.unlogged.push_back("RDRAND and RDSEED");
   if (leaks(facts.xgetbv) || leaks(facts.avx)) plan.unlogged.push_back("XGETBV and AVX");
   return plan;
+}
+
+std::vector<std::string> unpatched_marks(const KvmPlan& plan, const Board& board) {
+  if (!plan.find_patches.any()) return {};
+  if (!board.text_known())
+    return {"not guaranteed if the guest uses RDTSC: the image does not say where its code is, so none was replaced"};
+  return {"not guaranteed if a kernel module or a program uses RDTSC: only those in the kernel's image were replaced"};
 }
 
 }  // namespace rondo

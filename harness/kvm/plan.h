@@ -15,15 +15,19 @@ struct KvmPlan {
   // What a guest could observe here without the recording noticing, one phrase each; empty: nothing.
   std::vector<std::string> unlogged;
   std::string kernel_parameters;  // what keeps Linux away from it, to be added to a command line
+  boot::PatchKinds find_patches;  // what is to be replaced in its text
 };
 
 enum class KvmCare : u8 {
-  speed,        // as fast as it goes
-  completeness  // kernel code runs in software where a guest could otherwise see more that no log holds
+  speed,         // as fast as it goes
+  completeness,  // kernel code runs in software where a guest could otherwise see more that no log holds
+  all_on_kvm     // kernel code too, also where that is slow: for tests
 };
 
 // Looks at the host, which takes a third of a second. Refuses a host without usable KVM, with one line of advice.
 Result<KvmPlan> plan_kvm(KvmCare care);
 Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care);
+// What else a recording of this board is not guaranteed against, one line each.
+std::vector<std::string> unpatched_marks(const KvmPlan& plan, const Board& board);
 
 }  // namespace rondo

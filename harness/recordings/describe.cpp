@@ -53,6 +53,8 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   m.machine.image_kind = board.image_kind();
   m.machine.cpu_model = kCpuModel;
   m.machine.cpuid = cpuid_leaves();
+  for (const boot::TextPatch& p : board.text_patches())
+    m.machine.text_patches.push_back({p.address.value, p.original, p.replacement});
   m.host.push_back({"cpu", host::cpu_name()});
   if (config.engine == EngineKind::kvm && config.kvm.user_cpuid_leaks) m.host.push_back({kUserCpuidFact, "not masked"});
   if (config.engine == EngineKind::kvm && config.kvm.supervisor_in_software)
@@ -83,6 +85,8 @@ Result<BoardConfig> board_config(const replay::Manifest& manifest, const std::st
   config.seed = m.seed;
   config.rtc_start = m.rtc_start;
   config.command_line = m.command_line;
+  for (const replay::TextPatch& p : m.text_patches)
+    config.text_patches.push_back({GuestPhys{p.address}, p.original, p.replacement});
   const replay::BlobStore blobs(directory);
   for (const replay::Image& image : m.images) {
     Image* place = image.role == "kernel" ? &config.kernel : image.role == "initrd" ? &config.initrd : nullptr;

@@ -11,8 +11,14 @@ namespace {
 
 constexpr u64 kMaxRecordingId = 64;
 constexpr u64 kMaxComponents = 4096;
+constexpr u64 kMaxTextPatches = 1 << 16;
+constexpr u64 kMaxInstructionBytes = 15;
 
 std::string text(const flatbuffers::String* string) { return string ? string->str() : std::string(); }
+
+std::vector<u8> bytes(const flatbuffers::Vector<u8>* vector) {
+  return vector ? std::vector<u8>(vector->begin(), vector->end()) : std::vector<u8>();
+}
 
 std::vector<std::string> texts(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* strings) {
   std::vector<std::string> result;
@@ -43,6 +49,11 @@ bool fits(const fb::Manifest& m, u64 payload_bytes) {
     for (const auto* mark : *m.marks()) add(mark);
   if (m.component_names())
     for (const auto* name : *m.component_names()) add(name);
+  if (m.text_patches())
+    for (const auto* patch : *m.text_patches()) {
+      total += patch->original() ? patch->original()->size() : 0;
+      total += patch->replacement() ? patch->replacement()->size() : 0;
+    }
   return total <= payload_bytes;
 }
 
@@ -77,11 +88,17 @@ std::vector<u8> encode_manifest(const Manifest& manifest) {
   const auto host_vector = builder.CreateVector(host);
   const auto marks = builder.CreateVectorOfStrings(manifest.marks);
   const auto names = builder.CreateVectorOfStrings(manifest.component_names);
+  std::vector<flatbuffers::Offset<fb::TextPatch>> patches;
+  for (const TextPatch& patch : machine.text_patches) {
+    patches.push_back(fb::CreateTextPatch(builder, patch.address, builder.CreateVector(patch.original),
+                                          builder.CreateVector(patch.replacement)));
+  }
+  const auto patch_vector = builder.CreateVector(patches);
   builder.Finish(fb::CreateManifest(builder, program_version, recording_id, machine.memory_bytes, machine.cpus, engine,
                                     machine.seed, machine.rtc_start, command_line, image_kind, image_vector,
                                     machine.ns_per_instruction, cpu_model, cpuid_vector, host_vector,
                                     manifest.settings.hash_interval, manifest.settings.checkpoint_interval, marks,
-                                    names, machine.sampled_time));
+                                    names, machine.sampled_time, patch_vector));
   return wrap(kManifestMagic, {builder.GetBufferPointer(), builder.GetSize()});
 }
 
@@ -122,6 +139,17 @@ Result<Manifest> decode_manifest(std::span<const u8> file, const std::string& pa
   if (in.cpuid()) {
     for (const auto* l : *in.cpuid()) {
       machine.cpuid.push_back({l->leaf(), l->subleaf(), l->eax(), l->ebx(), l->ecx(), l->edx()});
+    }
+  }
+  if (in.text_patches()) {
+    if (in.text_patches()->size() > kMaxTextPatches)
+      return file_error(path, "is damaged: it has too many text patches");
+    for (const auto* p : *in.text_patches()) {
+      const TextPatch& patch =
+          machine.text_patches.emplace_back(TextPatch{p->address(), bytes(p->original()), bytes(p->replacement())});
+      if (patch.original.empty() || patch.original.size() > kMaxInstructionBytes ||
+          patch.replacement.size() != patch.original.size())
+        return file_error(path, "is damaged: a text patch is not one of an instruction");
     }
   }
   if (in.host()) {

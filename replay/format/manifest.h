@@ -36,6 +36,13 @@ struct CpuidLeaf {
   bool operator==(const CpuidLeaf&) const = default;
 };
 
+// Bytes of the kernel's text that were replaced when it was loaded.
+struct TextPatch {
+  u64 address = 0;                        // guest-physical
+  std::vector<u8> original, replacement;  // of the same length: 1 to 15
+  bool operator==(const TextPatch&) const = default;
+};
+
 struct MachineConfiguration {
   u64 memory_bytes = 0;
   u32 cpus = 1;
@@ -50,6 +57,7 @@ struct MachineConfiguration {
   u64 ns_per_instruction = kNsPerInstruction;
   std::string cpu_model;  // "rondo-v1"
   std::vector<CpuidLeaf> cpuid;
+  std::vector<TextPatch> text_patches;
   bool operator==(const MachineConfiguration&) const = default;
 };
 

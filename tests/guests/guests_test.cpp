@@ -50,7 +50,8 @@ TEST_P(Guests, StepsAndRunsAlike) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Guests,
-                         testing::Values("long_mode", "paging64", "debug64", "protected_mode", "kvm_devices"),
+                         testing::Values("long_mode", "paging64", "debug64", "protected_mode", "kvm_devices",
+                                         "kvm_time"),
                          [](const auto& guest) { return std::string(guest.param); });
 
 }  // namespace

@@ -53,6 +53,26 @@ inline Bytes elf64(const std::vector<Segment>& segments, u64 entry, u16 machine 
   return out;
 }
 
+struct Section {
+  u64 file_offset = 0;
+  u64 size = 0;
+  u32 type = 1;   // SHT_PROGBITS
+  u64 flags = 6;  // SHF_ALLOC, SHF_EXECINSTR
+};
+
+// The same ELF64 file with section headers at its end.
+inline Bytes with_sections(Bytes elf, const std::vector<Section>& sections) {
+  const u64 table = elf.size();
+  put<u64>(elf, 40, table), put<u16>(elf, 58, 64), put<u16>(elf, 60, static_cast<u16>(sections.size()));
+  elf.resize(table + 64 * sections.size());
+  for (u64 i = 0; i < sections.size(); ++i) {
+    const u64 header = table + 64 * i;
+    put<u32>(elf, header + 4, sections[i].type), put<u64>(elf, header + 8, sections[i].flags);
+    put<u64>(elf, header + 24, sections[i].file_offset), put<u64>(elf, header + 32, sections[i].size);
+  }
+  return elf;
+}
+
 inline Bytes elf32(const std::vector<Segment>& segments, u32 entry) {
   Bytes out(52 + 32 * segments.size());
   std::memcpy(out.data(), "\x7f\x45LF\1\1\1", 7);

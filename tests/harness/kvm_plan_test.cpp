@@ -27,6 +27,8 @@ TEST(KvmPlan, PerfectHost) {
   const auto plan = plan_kvm(perfect_host(), KvmCare::speed);
   ASSERT_TRUE(plan) << plan.error().message;
   EXPECT_EQ(plan->unlogged, std::vector<std::string>{"RDTSC"});
+  EXPECT_TRUE(plan->find_patches.time_stamps);
+  EXPECT_FALSE(plan->find_patches.random);
   EXPECT_FALSE(plan->settings.user_cpuid_leaks);
   EXPECT_TRUE(plan->settings.exact_windows);
   EXPECT_FALSE(plan->settings.supervisor_in_software);
@@ -84,7 +86,21 @@ TEST(KvmPlan, TimeStampsAreTrappedWithTheHostsHelp) {
 TEST(KvmPlan, EmulatedKernelCodeRunsInSoftware) {
   doctor::HostProfile profile = perfect_host();
   profile.facts->mips.kernel = 1.2;
-  EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->settings.supervisor_in_software);
+  const auto plan = plan_kvm(profile, KvmCare::speed);
+  EXPECT_TRUE(plan->settings.supervisor_in_software);
+  EXPECT_FALSE(plan->find_patches.any());
+  const auto all = plan_kvm(profile, KvmCare::all_on_kvm);
+  EXPECT_FALSE(all->settings.supervisor_in_software);
+  EXPECT_TRUE(all->find_patches.time_stamps);
+}
+
+TEST(KvmPlan, RdrandIsReplacedWhereItLeaksAtCpl0) {
+  doctor::HostProfile profile = perfect_host();
+  profile.facts->rdrand.user = Behaviour::executes;
+  EXPECT_FALSE(plan_kvm(profile, KvmCare::speed)->find_patches.random);
+  profile.facts->rdseed.kernel = Behaviour::executes;
+  EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->find_patches.random);
+  EXPECT_FALSE(plan_kvm(profile, KvmCare::completeness)->find_patches.random);
 }
 
 }  // namespace

@@ -105,6 +105,40 @@ void play_to_the_end(Playback& playback, u64 hashes) {
   EXPECT_EQ(playback.player().hashes_checked(), hashes);
 }
 
+// A recording says which text was replaced; what cannot have been is refused.
+TEST_F(PlaybackTest, TextPatchesAreHeldAgainstTheKernel) {
+  const auto patched = [this](const std::string& name, const replay::TextPatch& patch) {
+    const std::string copy = folder_ / name;
+    replay::Manifest manifest = replay::RecordingReader::open(good_).value().manifest();
+    manifest.machine.text_patches = {patch};
+    EXPECT_TRUE(replay::RecordingWriter::create(copy, manifest, {}));
+    std::filesystem::copy(good_ + "/blobs", copy + "/blobs", std::filesystem::copy_options::recursive);
+    return Playback::open(copy, nullptr);
+  };
+  constexpr u64 kLoop = 0x100000 + 39;  // mov ecx, 200
+  const auto applied = patched("applied", {kLoop, {0xb9, 0xc8}, {0xb9, 0x10}});
+  ASSERT_TRUE(applied) << applied.error().message;
+  EXPECT_EQ(*(*applied)->machine().memory().host(GuestPhys{kLoop + 1}), 0x10);
+  const auto other = patched("other", {kLoop, {0xb9, 0xc9}, {0xb9, 0x10}});
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("0x100027 is not what was patched"), std::string::npos) << other.error().message;
+  for (const u64 address : {u64{4} << 20, (u64{4} << 20) - 1, ~u64{0}}) {
+    const auto outside = patched("outside" + std::to_string(address), {address, {0, 0}, {1, 1}});
+    ASSERT_FALSE(outside);
+    EXPECT_NE(outside.error().message.find("outside memory"), std::string::npos) << outside.error().message;
+  }
+  // Not instructions at all.
+  for (const replay::TextPatch& bad :
+       std::initializer_list<replay::TextPatch>{{kLoop, {}, {}},
+                                                {kLoop, {0xb9}, {}},
+                                                {kLoop, {0xb9}, {1, 2}},
+                                                {kLoop, std::vector<u8>(16), std::vector<u8>(16)}}) {
+    const auto refused = patched("bad" + std::to_string(bad.original.size() * 32 + bad.replacement.size()), bad);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("is damaged"), std::string::npos) << refused.error().message;
+  }
+}
+
 TEST_F(PlaybackTest, AllOfIt) {
   const auto playback = Playback::open(good_, nullptr).value();
   play_to_the_end(*playback, 10);

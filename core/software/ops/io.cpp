@@ -1,4 +1,5 @@
 // IN, OUT, INS, OUTS (SDM 1 chapter 19).
+#include "core/cpu/patched_text.h"
 #include "core/software/ops/system_forms.h"
 #include "core/software/system/debug.h"
 #include "core/software/system/tss.h"
@@ -33,6 +34,14 @@ void out(Vcpu& cpu, const Op& op) {
   const u16 port = port_of(cpu, op);
   begin_io(cpu, op, port, sizeof(T));
   cpu.ports->write(port, sizeof(T), cpu.reg<T>(gpr_slot(RAX)));
+}
+
+// OUT kTimeStampPort.
+template <class T>
+void out_time_stamp(Vcpu& cpu, const Op& op) {
+  if (!cpu.patched_text) return out<T>(cpu, op);
+  begin_io(cpu, op, kTimeStampPort, sizeof(T));
+  put_time_stamp<sizeof(T) == 2>(cpu);
 }
 
 u64 read_address(const Vcpu& cpu, unsigned reg, unsigned address_bytes) {
@@ -119,6 +128,9 @@ template <>
 Handler lower<Operation::OUT>(const Instruction& instruction, Op& op, LowerContext& context) {
   op.aux = is_register(instruction.operands[0]);
   context.ends_block = true;
+  if (!op.aux && (op.imm & 0xff) == kTimeStampPort)
+    return by_size(instruction.operands[1].size_bytes, &ending<out_time_stamp<u8>>, &ending<out_time_stamp<u16>>,
+                   &ending<out<u32>>, nullptr);
   return by_size(instruction.operands[1].size_bytes, &ending<out<u8>>, &ending<out<u16>>, &ending<out<u32>>, nullptr);
 }
 

@@ -7,11 +7,6 @@
 namespace rondo::software {
 namespace {
 
-void set_edx_eax(Vcpu& cpu, u64 value) {
-  cpu.set_reg<u32>(gpr_slot(RAX), static_cast<u32>(value));
-  cpu.set_reg<u32>(gpr_slot(RDX), static_cast<u32>(value >> 32));
-}
-
 void begin_access(Vcpu& cpu, const Op& op, u32 index) {
   require_cpl0(cpu);
   if (is_event_msr(index)) {
@@ -43,8 +38,7 @@ template <bool kWithAux>
 [[gnu::noinline]] const Op* sampled_time_stamp(Vcpu& cpu, const Op* op) {
   const u64 rip = cpu.slots[kSlotRip / 8] + op->next_offset - op->length;
   cpu.clock->begin_time_stamp(InstrCount{cpu.count_before(op)}, rip);
-  set_edx_eax(cpu, cpu.tsc());
-  if (kWithAux) cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
+  put_time_stamp<kWithAux>(cpu);
   cpu.attention = true;
   return leave_after(cpu, op);
 }
@@ -56,8 +50,7 @@ const Op* time_stamp(Vcpu& cpu, const Op* op) {
   if (cpu.clock->sampled()) [[unlikely]]
     return sampled_time_stamp<kWithAux>(cpu, op);
   cpu.sync_clock(op);
-  set_edx_eax(cpu, cpu.tsc());
-  if (kWithAux) cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
+  put_time_stamp<kWithAux>(cpu);
   return next(cpu, op);
 }
 

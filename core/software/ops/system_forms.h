@@ -24,6 +24,17 @@ inline void require_protected(const Vcpu& cpu) {
   if (cpu.real_mode() || cpu.v8086()) throw fault_ud();
 }
 
+inline void set_edx_eax(Vcpu& cpu, u64 value) {
+  cpu.set_reg<u32>(gpr_slot(RAX), static_cast<u32>(value));
+  cpu.set_reg<u32>(gpr_slot(RDX), static_cast<u32>(value >> 32));
+}
+// RDTSC or RDTSCP, at the Clock's Moment.
+template <bool kWithAux>
+void put_time_stamp(Vcpu& cpu) {
+  set_edx_eax(cpu, cpu.tsc());
+  if (kWithAux) cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
+}
+
 // The last Op of a block has retired in 64-bit code: goes on at `rip` without the driver, if nobody wants it.
 [[gnu::always_inline]] inline const Op* continue_at(Vcpu& cpu, const Op* op, u64 rip) {
   if (!cpu.attention && !(cpu.rflags_rest & (flags::RF | flags::TF)) && cpu.code64() && op->left == 1) [[likely]] {

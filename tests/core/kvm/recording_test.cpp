@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
+#include "core/cpu/patched_text.h"
 #include "core/kvm/system.h"
 #include "harness/kvm/plan.h"
 #include "harness/recordings/playback.h"
@@ -30,12 +32,41 @@ struct Directory {
 enum class Drive : u8 { run, step, kvm, user_on_kvm };
 constexpr const char* kDriveNames[] = {"run", "stepped", "on KVM", "CPL 3 on KVM"};
 
+std::string guest_path(const std::string& name) { return std::string(RONDO_GUESTS) + "/" + name + ".elf"; }
+
+// The sites of kvm_time, which a NOP names, as patches of it.
+std::vector<boot::TextPatch> time_stamp_sites(std::span<const u8> elf) {
+  const std::vector<u8> mark{0x0f, 0x1f, 0x40, 0x77};
+  const std::pair<std::vector<u8>, std::vector<u8>> kinds[] = {{{0x0f, 0x31}, {0xe6, kTimeStampPort}},
+                                                               {{0x0f, 0x01, 0xf9}, {0x66, 0xe7, kTimeStampPort}}};
+  std::vector<boot::TextPatch> patches;
+  const auto image = boot::parse_elf(elf);
+  if (!image) return patches;
+  for (const auto& segment : image->segments) {
+    const auto bytes = elf.subspan(segment.file_offset, segment.file_size);
+    for (const auto& [original, replacement] : kinds) {
+      std::vector<u8> site = original;
+      site.insert(site.end(), mark.begin(), mark.end());
+      for (auto at = bytes.begin();; ++at) {
+        at = std::search(at, bytes.end(), site.begin(), site.end());
+        if (at == bytes.end()) break;
+        patches.push_back({segment.address + static_cast<u64>(at - bytes.begin()), original, replacement});
+      }
+    }
+  }
+  return patches;
+}
+
+struct Collector final : CharacterSink {
+  std::string text;
+  void put(u8 byte) override { text += static_cast<char>(byte); }
+};
+
 struct Recorded {
   RunResult result;
   std::string state;
+  std::string console;
 };
-
-std::string guest_path(const std::string& name) { return std::string(RONDO_GUESTS) + "/" + name + ".elf"; }
 
 // Written for this; each checks itself, and what it prints may depend on the time.
 constexpr const char* kGuests[] = {"kvm_devices", "kvm_tasks", "kvm_strings"};
@@ -49,11 +80,12 @@ class RecordedOnKvm : public testing::Test {
 
   // `everything_on_kvm`: else only CPL 3 (core/kvm/user_view.h).
   Recorded record(const std::string& guest, u64 kick_ns, const std::string& directory, bool everything_on_kvm = true,
-                  u64 hash_interval = 200) {
+                  u64 hash_interval = 200, bool patched = false) {
     Recorded recorded;
     HostTimeSource time;
     HostKicker kicker(kick_ns);
-    replay::ConsoleDigest console(nullptr);
+    Collector text;
+    replay::ConsoleDigest console(&text);
     BoardConfig config;
     config.memory_bytes = u64{8} << 20;
     config.console = &console;
@@ -64,12 +96,13 @@ class RecordedOnKvm : public testing::Test {
     auto kernel = Image::read(guest_path(guest), "kernel");
     EXPECT_TRUE(kernel) << kernel.error().message;
     config.kernel = *kernel;
+    if (patched) config.text_patches = time_stamp_sites(kernel->bytes);
     auto board = Board::create(config);
     EXPECT_TRUE(board) << board.error().message;
     if (!board) return recorded;
     Machine& machine = (*board)->machine();
-    auto writer =
-        recordings::start_recording(directory, **board, config, {.hash_interval = hash_interval, .checkpoint_interval = 400}, {});
+    auto writer = recordings::start_recording(directory, **board, config,
+                                              {.hash_interval = hash_interval, .checkpoint_interval = 400}, {});
     EXPECT_TRUE(writer) << writer.error().message;
     auto checkpoints = recordings::start_checkpoints(*writer, **board);
     EXPECT_TRUE(checkpoints) << checkpoints.error().message;
@@ -81,6 +114,7 @@ class RecordedOnKvm : public testing::Test {
     recorded.result = machine.run({}, &recorder);
     EXPECT_NE(recorded.result.reason, ExitReason::host_failure) << machine.engine().failure();
     recorded.state = machine.state_hash();
+    recorded.console = text.text;
     std::optional<u32> code;
     if (recorded.result.reason == ExitReason::debug_exit) code = recorded.result.debug_exit_code;
     const Status finished = recorder.finish(std::string(to_string(recorded.result.reason)), code);
@@ -90,7 +124,7 @@ class RecordedOnKvm : public testing::Test {
 
   // Returns the number of state hashes that agreed.
   static u64 expect_replays(const std::string& directory, const Recorded& recorded, Drive drive,
-                             u64 kick_ns = kKickEveryNs) {
+                            u64 kick_ns = kKickEveryNs) {
     SCOPED_TRACE(kDriveNames[static_cast<unsigned>(drive)]);
     HostKicker kicker(kick_ns);
     std::optional<KvmSettings> kvm;
@@ -141,7 +175,8 @@ TEST_P(GuestOnKvm, ReplaysOnBothEngines) {
     expect_replays(directory.recording(), recorded, Drive::kvm, interval);
     expect_replays(directory.recording(), recorded, Drive::user_on_kvm, interval);
     // Stepping is the slow reference drive.
-    if (slow || (i == 0 && std::string(GetParam()) != "kvm_tasks")) expect_replays(directory.recording(), recorded, Drive::step);
+    if (slow || (i == 0 && std::string(GetParam()) != "kvm_tasks"))
+      expect_replays(directory.recording(), recorded, Drive::step);
     asynchronous += asynchronous_moments(directory.recording());
     if (HasFailure()) return;
   }
@@ -165,6 +200,60 @@ TEST_F(RecordedOnKvm, UnloggedTimeStampIsNamed) {
   EXPECT_NE((*playback)->player().divergence()->what.find("the guest reads the time stamp counter at RIP 0x"),
             std::string::npos)
       << (*playback)->player().divergence()->what;
+}
+
+// Time stamps at CPL 0 that were replaced in the text: logged, whoever executes them, and the replay has the same text.
+TEST_F(RecordedOnKvm, PatchedTimeStampsReplay) {
+  u64 asynchronous = 0;
+  for (const u64 interval : {50'000, 300'000, 2'000'000}) {
+    for (const bool everything_on_kvm : {true, false}) {
+      SCOPED_TRACE("kicked every " + std::to_string(interval) + " ns" + (everything_on_kvm ? ", all on KVM" : ""));
+      const Directory directory;
+      const Recorded recorded = record("kvm_time", interval, directory.recording(), everything_on_kvm, 200, true);
+      EXPECT_EQ(recorded.result.reason, ExitReason::debug_exit);
+      EXPECT_EQ(recorded.result.debug_exit_code, 1u) << recorded.console;
+      for (const Drive drive : {Drive::run, Drive::step, Drive::kvm, Drive::user_on_kvm})
+        expect_replays(directory.recording(), recorded, drive, interval);
+      asynchronous += asynchronous_moments(directory.recording());
+      if (HasFailure()) return;
+    }
+  }
+  EXPECT_GT(asynchronous, 0u);
+}
+
+// Unpatched, everything on KVM: what was not logged is named.
+TEST_F(RecordedOnKvm, UnpatchedTimeStampsAreNamed) {
+  const Directory directory;
+  record("kvm_time", 1'000'000, directory.recording());
+  auto playback = recordings::Playback::open(directory.recording(), nullptr);
+  ASSERT_TRUE(playback) << playback.error().message;
+  ASSERT_EQ((*playback)->seek({}).value(), PlayEnd::diverged);
+  EXPECT_NE((*playback)->player().divergence()->what.find("time stamp counter"), std::string::npos);
+}
+
+// The software engine alone.
+TEST(PatchedText, TimeStampsInSoftware) {
+  const auto end_of = [](bool patched, bool single_step) {
+    BoardConfig config;
+    config.memory_bytes = u64{8} << 20;
+    config.kernel = Image::read(guest_path("kvm_time"), "kernel").value();
+    if (patched) config.text_patches = time_stamp_sites(config.kernel.bytes);
+    EXPECT_EQ(config.text_patches.size(), patched ? 5u : 0u);
+    auto board = Board::create(config).value();
+    RunLimits limits;
+    limits.instructions = InstrCount{200'000'000};
+    limits.single_step = single_step;
+    const RunResult result = board->machine().run(limits);
+    EXPECT_EQ(result.reason, ExitReason::debug_exit);
+    EXPECT_EQ(result.debug_exit_code, 1u);
+    auto hashes = board->machine().component_hashes();
+    std::erase_if(hashes, [](const auto& component) { return component.first == "memory"; });
+    return std::pair(hashes, board->machine().state_hash());
+  };
+  const auto plain = end_of(false, false), patched = end_of(true, false), stepped = end_of(true, true);
+  EXPECT_EQ(plain.first, patched.first);  // all but the text
+  EXPECT_NE(plain.second, patched.second);
+  EXPECT_EQ(patched.second, stepped.second);
 }
 
 // Any Moment is reached from its checkpoint, too.

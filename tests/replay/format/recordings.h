@@ -66,6 +66,8 @@ inline Manifest sample_manifest() {
   m.machine.image_kind = "bzImage (lz4)";
   m.machine.cpu_model = "rondo-v1";
   m.machine.cpuid = {{0, 0, 0xd, 1, 2, 3}, {7, 1, 4, 5, 6, 7}};
+  m.machine.text_patches = {{0x1000abc, {0x0f, 0x31}, {0xe6, 0xe4}},
+                            {0x1000def, {0x0f, 0x01, 0xf9}, {0x66, 0xe7, 0xe4}}};
   m.host = {{"cpu", "some processor"}, {"system", "Linux 6.1"}};
   m.settings = {100'000'000, 1'000'000'000};
   m.marks = {"not guaranteed because this is a test"};
