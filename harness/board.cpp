@@ -66,6 +66,7 @@ struct Board::Parts {
   DiscardingSink discard;
   ApicBus apic_bus;
   IsaRouter router;
+  std::optional<HostCpuid> host_cpuid;
   Machine machine;
   Devices devices;
   std::string image_kind;
@@ -150,7 +151,9 @@ Result<std::unique_ptr<Engine>> Board::Parts::make_engine(EngineKind kind, CpuPi
                                         .mmio = machine.mmio(),
                                         .interrupts = *devices.lapic,
                                         .exit_requested = [this] { return machine.exit_requested(); },
-                                        .patched_text = !text_patches.empty()});
+                                        .patched_text = !text_patches.empty(),
+
+                                        .host_cpuid = host_cpuid ? &*host_cpuid : nullptr});
   if (kind == EngineKind::software) {
     its_pins = software.get();
     return std::unique_ptr<Engine>(std::move(software));
@@ -237,6 +240,7 @@ Result<std::unique_ptr<Board>> Board::create(const BoardConfig& config) {
   if (Status mapped = parts->map_devices(); !mapped) return mapped.error();
   parts->kvm = config.kvm;
   parts->text_patches = config.text_patches;
+  parts->host_cpuid = config.host_cpuid;
   if (config.time_source) parts->machine.clock().use_samples(config.time_source);
   std::optional<CpuState> start;
   if (config.kernel.given()) {

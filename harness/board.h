@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cpu/host_cpuid.h"
 #include "core/door.h"
 #include "core/machine.h"
 #include "harness/boot/text_patches.h"
@@ -59,6 +60,7 @@ struct BoardConfig {
   std::vector<boot::TextPatch> text_patches;
   EngineKind engine = EngineKind::software;
   KvmSettings kvm;  // kicker: needed whenever KVM is to run this board
+  std::optional<HostCpuid> host_cpuid;  // what programs see where KVM masks nothing
   TimeSource* time_source =
       nullptr;  // null: instructions are counted, which only the software engine can; outlives the board
   CharacterSink* console = nullptr;  // output of the first serial port; outlives the board. Null: discarded

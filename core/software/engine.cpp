@@ -37,6 +37,7 @@ class Interpreter final : public SoftwareEngine {
     cpu_.code = &cache_;
     cpu_.debug = &debug_;
     cpu_.patched_text = config_.patched_text;
+    cpu_.host_cpuid = config_.host_cpuid;
     set_state(CpuState::at_reset());
     memory_changed();
     config_.memory.attach_writer(*this);

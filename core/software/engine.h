@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/bus/bus.h"
+#include "core/cpu/host_cpuid.h"
 #include "core/cpu/interrupt_controller.h"
 #include "core/engine.h"
 #include "core/memory/physical_memory.h"
@@ -20,6 +21,7 @@ struct SoftwareEngineConfig {
   InterruptController& interrupts;
   std::function<bool()> exit_requested;  // a device asked the machine to end; asked after every instruction that touched one
   bool patched_text = false;             // core/cpu/patched_text.h
+  const HostCpuid* host_cpuid = nullptr;  // at CPL 3, where the model does not show; outlives the engine
 };
 
 class SoftwareEngine : public Engine, public CpuPins {

@@ -6,6 +6,7 @@
 
 #include "core/bus/bus.h"
 #include "core/cpu/fault.h"
+#include "core/cpu/host_cpuid.h"
 #include "core/cpu/interrupt_controller.h"
 #include "core/cpu/lazy_flags.h"
 #include "core/cpu/state.h"
@@ -92,6 +93,7 @@ struct Vcpu {
   Mmu* mmu = nullptr;
   CodeCache* code = nullptr;
   DebugIndex* debug = nullptr;
+  const HostCpuid* host_cpuid = nullptr;
   // The last delivery of an event: at which count, and how many there were at that count.
   Position delivered;
   // No breakpoint stops here.

@@ -201,21 +201,25 @@ constexpr char kDebugExamples[] =
     "  rondo debug --kernel vmlinuz --initrd initrd.img --gdb 127.0.0.1:1234\n"
     "  gdb vmlinux -ex 'target remote 127.0.0.1:1234'\n"
     "\n"
-    "gdb's reverse-stepi, reverse-continue and the like work; `monitor help` shows what else there is. Exit status: 0 ended by gdb "
+    "gdb's reverse-stepi, reverse-continue and the like work; `monitor help` shows what else there is. Exit status: 0 "
+    "ended by gdb "
     "(kill),\n"
     "1 stopped, 2 bad usage, or not a recording.";
 
 void add_debug(CLI::App& app, DebugOptions& o) {
   app.footer(kDebugExamples);
-  app.add_option("recording", o.recording, "a recording's directory; or use --kernel for a live machine")->type_name("DIR");
+  app.add_option("recording", o.recording, "a recording's directory; or use --kernel for a live machine")
+      ->type_name("DIR");
   add_machine(app, o.machine);
   app.add_option("--console", o.machine.console, "serial console: stdio, none or a file for its output")
       ->type_name("WHERE")
       ->capture_default_str();
-  app.add_option("--gdb", o.gdb, "where gdb connects: [HOST:]PORT; without a host on loopback only; port 0 takes a free one")
+  app.add_option("--gdb", o.gdb,
+                 "where gdb connects: [HOST:]PORT; without a host on loopback only; port 0 takes a free one")
       ->type_name("ADDRESS")
       ->capture_default_str();
-  app.add_option("--symbols", o.symbols_path, "ELF file (vmlinux) with names for addresses in messages")->type_name("FILE");
+  app.add_option("--symbols", o.symbols_path, "ELF file (vmlinux) with names for addresses in messages")
+      ->type_name("FILE");
   app.add_option("--registers", o.architecture, "the registers gdb is told of: x86-64, or i386 for 32-bit guests")
       ->type_name("SET")
       ->capture_default_str();

@@ -58,7 +58,7 @@ Status check_options(const ReplayOptions& o) {
 
 // How to run on this host's KVM. Fail closed: a guest that could see here what was not recorded is refused, unless the
 // user insists.
-Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker) {
+Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker, SeenProcessor& processor) {
   const Result<replay::Manifest> manifest = replay::read_manifest(o.directory);
   if (!manifest) return manifest.error();
   const bool programs_only = recordings::has_fact(*manifest, recordings::kSupervisorFact);
@@ -70,6 +70,13 @@ Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker) {
     return Error{"--engine kvm: on this host a guest on KVM can use " + what +
                  " and see what was not recorded (rondo doctor): --insist tries it, and the state hashes tell; "
                  "--engine software replays exactly, or names the instruction"};
+  }
+  if (const auto seen = recordings::host_cpuid_of(manifest->machine)) {
+    Result<SeenProcessor> pinned = pin_to_processor(*seen);
+    if (!pinned && !o.insist)
+      return Error{"--engine kvm: " + pinned.error().message +
+                   ": --insist tries it all the same, --engine software replays it everywhere"};
+    if (pinned) processor = std::move(*pinned);
   }
   plan->settings.kicker = &kicker;
   return plan->settings;
@@ -137,10 +144,11 @@ int replay_command(const ReplayOptions& options) {
     if (!created) return fail(created.error().message);
     report_file.emplace(std::move(*created));
   }
+  SeenProcessor processor;
   HostKicker kicker(kLookEveryNs);
   std::optional<KvmSettings> kvm;
   if (options.engine == "kvm") {
-    const Result<KvmSettings> settings = settings_of(options, kicker);
+    const Result<KvmSettings> settings = settings_of(options, kicker, processor);
     if (!settings) return fail(settings.error().message);
     kvm = *settings;
   }

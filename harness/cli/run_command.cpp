@@ -278,6 +278,7 @@ int run_command(const RunOptions& given) {
   }
 
   std::optional<KvmPlan> plan;
+  SeenProcessor processor;
   HostTimeSource host_time;
   HostKicker kicker(options.kick_every_ns);
   if (options.engine == "kvm") {
@@ -293,6 +294,12 @@ int run_command(const RunOptions& given) {
     options.board.time_source = &host_time;
     options.board.command_line += plan->kernel_parameters;
     options.board.find_patches = plan->find_patches;
+    if (plan->settings.user_cpuid_leaks) {
+      Result<SeenProcessor> seen = pin_to_processor();
+      if (!seen) return fail(seen.error().message);
+      processor = std::move(*seen);
+      options.board.host_cpuid = std::move(processor.shown);
+    }
   }
 
   Console console(options.console);

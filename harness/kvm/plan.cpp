@@ -3,14 +3,25 @@
 #include <algorithm>
 
 #include "harness/doctor/findings.h"
+#include "harness/doctor/host_cpuid.h"
 
 namespace rondo {
 namespace {
 
 using doctor::Behaviour;
 
-bool leaks(const doctor::AtLevels<Behaviour>& b) {
-  return b.kernel != Behaviour::faults || b.user != Behaviour::faults;
+// Keeps glibc from choosing functions for what the processor has and the CPU model has not. Linux hands parameters that
+// it does not know to init as environment.
+constexpr char kGlibcTunables[] =
+    " GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX512CD,-AVX512DQ,"
+    "-AVX_Fast_Unaligned_Load,-BMI1,-BMI2,-LZCNT,-MOVBE,-FMA,-FMA4,-RTM,-XSAVE,-XSAVEC,-ERMS,-FSRM";
+
+Result<SeenProcessor> look(std::unique_ptr<host::PinnedThread> pinned) {
+  const kvm::System::Opened opened = kvm::System::open();
+  if (!opened.system) return opened.error;
+  Result<HostCpuid> shown = doctor::probe_host_cpuid(*opened.system);
+  if (!shown) return shown.error();
+  return SeenProcessor{std::move(pinned), std::move(*shown)};
 }
 
 }  // namespace
@@ -47,9 +58,14 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care) {
     plan.unlogged.push_back("RDTSC");
     plan.kernel_parameters = " clocksource=acpi_pm";  // the vDSO then asks the kernel for the time
   }
-  if (!facts.cpuid.kernel.honoured || !facts.cpuid.user.honoured) plan.unlogged.push_back("CPUID");
+  // What programs see of the processor is recorded (pin_to_processor()), what the kernel sees is not.
+  const auto leaks = [&](const doctor::AtLevels<Behaviour>& b) {
+    return (kernel_on_kvm && b.kernel != Behaviour::faults) || b.user != Behaviour::faults;
+  };
+  if (kernel_on_kvm && !facts.cpuid.kernel.honoured) plan.unlogged.push_back("CPUID");
   if (leaks(facts.rdrand) || leaks(facts.rdseed)) plan.unlogged.push_back("RDRAND and RDSEED");
-  if (leaks(facts.xgetbv) || leaks(facts.avx)) plan.unlogged.push_back("XGETBV and AVX");
+  if (leaks(facts.avx)) plan.unlogged.push_back("AVX");
+  if (!facts.cpuid.user.honoured) plan.kernel_parameters += kGlibcTunables;
   return plan;
 }
 
@@ -58,6 +74,16 @@ std::vector<std::string> unpatched_marks(const KvmPlan& plan, const Board& board
   if (!board.text_known())
     return {"not guaranteed if the guest uses RDTSC: the image does not say where its code is, so none was replaced"};
   return {"not guaranteed if a kernel module or a program uses RDTSC: only those in the kernel's image were replaced"};
+}
+
+Result<SeenProcessor> pin_to_processor() { return look(std::make_unique<host::PinnedThread>()); }
+
+Result<SeenProcessor> pin_to_processor(const HostCpuid& wanted) {
+  for (const unsigned processor : host::allowed_processors()) {
+    Result<SeenProcessor> seen = look(std::make_unique<host::PinnedThread>(processor));
+    if (!seen || seen->shown == wanted) return seen;
+  }
+  return Error{"no processor of this host shows programs the CPUID of the recording"};
 }
 
 }  // namespace rondo

@@ -1,11 +1,13 @@
 // What this host's KVM can be trusted with: from the facts that `rondo doctor` finds to how a machine is run on it.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "harness/board.h"
 #include "harness/doctor/host_profile.h"
+#include "harness/host/affinity.h"
 #include "harness/kvm/host.h"
 
 namespace rondo {
@@ -29,5 +31,15 @@ Result<KvmPlan> plan_kvm(KvmCare care);
 Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care);
 // What else a recording of this board is not guaranteed against, one line each.
 std::vector<std::string> unpatched_marks(const KvmPlan& plan, const Board& board);
+
+// Where CPUID shows the host's processor to programs (KvmSettings::user_cpuid_leaks): the calling thread is pinned to
+// one processor, because some leaves tell them apart, and its answers become the machine's.
+struct SeenProcessor {
+  std::unique_ptr<host::PinnedThread> pinned;
+  HostCpuid shown;
+};
+Result<SeenProcessor> pin_to_processor();
+// To one that shows just this. Fails if there is none.
+Result<SeenProcessor> pin_to_processor(const HostCpuid& wanted);
 
 }  // namespace rondo

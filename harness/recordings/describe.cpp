@@ -55,6 +55,11 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   m.machine.cpuid = cpuid_leaves();
   for (const boot::TextPatch& p : board.text_patches())
     m.machine.text_patches.push_back({p.address.value, p.original, p.replacement});
+  if (config.host_cpuid) {
+    for (const HostCpuid::Leaf& l : config.host_cpuid->leaves)
+      m.machine.user_cpuid.push_back({l.leaf, l.subleaf, l.shown.eax, l.shown.ebx, l.shown.ecx, l.shown.edx});
+    m.machine.user_xcr0 = config.host_cpuid->xcr0;
+  }
   m.host.push_back({"cpu", host::cpu_name()});
   if (config.engine == EngineKind::kvm && config.kvm.user_cpuid_leaks) m.host.push_back({kUserCpuidFact, "not masked"});
   if (config.engine == EngineKind::kvm && config.kvm.supervisor_in_software)
@@ -62,6 +67,14 @@ replay::Manifest describe(Board& board, const BoardConfig& config, const replay:
   m.settings = settings;
   for (const auto& [name, hash] : board.machine().component_hashes()) m.component_names.push_back(name);
   return m;
+}
+
+std::optional<HostCpuid> host_cpuid_of(const replay::MachineConfiguration& machine) {
+  if (machine.user_cpuid.empty()) return std::nullopt;
+  HostCpuid host{{}, machine.user_xcr0};
+  for (const replay::CpuidLeaf& l : machine.user_cpuid)
+    host.leaves.push_back({l.leaf, l.subleaf, {l.eax, l.ebx, l.ecx, l.edx}});
+  return host;
 }
 
 bool has_fact(const replay::Manifest& manifest, std::string_view name) {
@@ -87,6 +100,7 @@ Result<BoardConfig> board_config(const replay::Manifest& manifest, const std::st
   config.command_line = m.command_line;
   for (const replay::TextPatch& p : m.text_patches)
     config.text_patches.push_back({GuestPhys{p.address}, p.original, p.replacement});
+  config.host_cpuid = host_cpuid_of(m);
   const replay::BlobStore blobs(directory);
   for (const replay::Image& image : m.images) {
     Image* place = image.role == "kernel" ? &config.kernel : image.role == "initrd" ? &config.initrd : nullptr;

@@ -16,6 +16,8 @@ inline constexpr char kUserCpuidFact[] = "kvm-user-cpuid";
 // HostFact: the software engine ran all but CPL 3, so that its time stamps are logged.
 inline constexpr char kSupervisorFact[] = "kvm-supervisor";
 
+// What programs saw of the host of a recording; none: the model.
+std::optional<HostCpuid> host_cpuid_of(const replay::MachineConfiguration& machine);
 bool has_fact(const replay::Manifest& manifest, std::string_view name);
 
 // The manifest of a recording of this board, which was just built from `config`. Every recording gets another id.

@@ -71,8 +71,11 @@ std::vector<u8> encode_manifest(const Manifest& manifest) {
     images.push_back(fb::CreateImage(builder, builder.CreateString(image.role), builder.CreateString(image.name),
                                      builder.CreateString(image.blob), image.bytes));
   }
-  std::vector<fb::CpuidLeaf> cpuid;
-  for (const CpuidLeaf& l : machine.cpuid) cpuid.emplace_back(l.leaf, l.subleaf, l.eax, l.ebx, l.ecx, l.edx);
+  const auto encoded = [](const std::vector<CpuidLeaf>& leaves) {
+    std::vector<fb::CpuidLeaf> list;
+    for (const CpuidLeaf& l : leaves) list.emplace_back(l.leaf, l.subleaf, l.eax, l.ebx, l.ecx, l.edx);
+    return list;
+  };
   std::vector<flatbuffers::Offset<fb::HostFact>> host;
   for (const HostFact& fact : manifest.host) {
     host.push_back(fb::CreateHostFact(builder, builder.CreateString(fact.name), builder.CreateString(fact.value)));
@@ -84,7 +87,8 @@ std::vector<u8> encode_manifest(const Manifest& manifest) {
   const auto image_kind = builder.CreateString(machine.image_kind);
   const auto cpu_model = builder.CreateString(machine.cpu_model);
   const auto image_vector = builder.CreateVector(images);
-  const auto cpuid_vector = builder.CreateVectorOfStructs(cpuid);
+  const auto cpuid_vector = builder.CreateVectorOfStructs(encoded(machine.cpuid));
+  const auto user_cpuid_vector = builder.CreateVectorOfStructs(encoded(machine.user_cpuid));
   const auto host_vector = builder.CreateVector(host);
   const auto marks = builder.CreateVectorOfStrings(manifest.marks);
   const auto names = builder.CreateVectorOfStrings(manifest.component_names);
@@ -98,7 +102,8 @@ std::vector<u8> encode_manifest(const Manifest& manifest) {
                                     machine.seed, machine.rtc_start, command_line, image_kind, image_vector,
                                     machine.ns_per_instruction, cpu_model, cpuid_vector, host_vector,
                                     manifest.settings.hash_interval, manifest.settings.checkpoint_interval, marks,
-                                    names, machine.sampled_time, patch_vector));
+                                    names, machine.sampled_time, patch_vector, user_cpuid_vector,
+      machine.user_xcr0.has_value(), machine.user_xcr0.value_or(0)));
   return wrap(kManifestMagic, {builder.GetBufferPointer(), builder.GetSize()});
 }
 
@@ -110,7 +115,7 @@ Result<Manifest> decode_manifest(std::span<const u8> file, const std::string& pa
   flatbuffers::Verifier verifier(payload.data(), payload.size());
   if (!verifier.VerifyBuffer<fb::Manifest>(nullptr)) return file_error(path, "is damaged: the manifest is malformed");
   const fb::Manifest& in = *flatbuffers::GetRoot<fb::Manifest>(payload.data());
-  if (!fits(in, payload.size()) || !is_aligned(in.cpuid()))
+  if (!fits(in, payload.size()) || !is_aligned(in.cpuid()) || !is_aligned(in.user_cpuid()))
     return file_error(path, "is damaged: the manifest is malformed");
 
   Manifest out;
@@ -136,11 +141,15 @@ Result<Manifest> decode_manifest(std::span<const u8> file, const std::string& pa
   }
   machine.ns_per_instruction = in.ns_per_instruction();
   machine.cpu_model = text(in.cpu_model());
-  if (in.cpuid()) {
-    for (const auto* l : *in.cpuid()) {
-      machine.cpuid.push_back({l->leaf(), l->subleaf(), l->eax(), l->ebx(), l->ecx(), l->edx()});
-    }
-  }
+  const auto decoded = [](const flatbuffers::Vector<const fb::CpuidLeaf*>* leaves) {
+    std::vector<CpuidLeaf> list;
+    if (!leaves) return list;
+    for (const auto* l : *leaves) list.push_back({l->leaf(), l->subleaf(), l->eax(), l->ebx(), l->ecx(), l->edx()});
+    return list;
+  };
+  machine.cpuid = decoded(in.cpuid());
+  machine.user_cpuid = decoded(in.user_cpuid());
+  if (in.has_user_xcr0()) machine.user_xcr0 = in.user_xcr0();
   if (in.text_patches()) {
     if (in.text_patches()->size() > kMaxTextPatches)
       return file_error(path, "is damaged: it has too many text patches");

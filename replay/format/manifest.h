@@ -2,6 +2,7 @@
 // not guaranteed. Everything that a replay needs besides the events and the blobs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,9 @@ struct MachineConfiguration {
   std::string cpu_model;  // "rondo-v1"
   std::vector<CpuidLeaf> cpuid;
   std::vector<TextPatch> text_patches;
+  // "kvm" only: what programs saw instead, where KVM masked nothing (core/cpu/host_cpuid.h). Empty: the same.
+  std::vector<CpuidLeaf> user_cpuid;
+  std::optional<u64> user_xcr0;  // of XGETBV with ECX = 0
   bool operator==(const MachineConfiguration&) const = default;
 };
 

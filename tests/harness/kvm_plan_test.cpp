@@ -65,9 +65,16 @@ TEST(KvmPlan, WhatLeaksIsNamed) {
   profile.facts->rdseed.user = Behaviour::executes;
   const auto plan = plan_kvm(profile, KvmCare::speed);
   ASSERT_TRUE(plan);
-  EXPECT_EQ(plan->unlogged, (std::vector<std::string>{"RDTSC", "CPUID", "RDRAND and RDSEED"}));
-  EXPECT_EQ(plan->kernel_parameters, " clocksource=acpi_pm");
+  EXPECT_EQ(plan->unlogged, (std::vector<std::string>{"RDTSC", "RDRAND and RDSEED"}));
+  EXPECT_TRUE(plan->kernel_parameters.starts_with(" clocksource=acpi_pm GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,"));
   EXPECT_TRUE(plan->settings.user_cpuid_leaks);
+  profile.facts->cpuid.kernel.honoured = false;
+  profile.facts->avx.kernel = Behaviour::executes;
+  EXPECT_EQ(plan_kvm(profile, KvmCare::speed)->unlogged,
+            (std::vector<std::string>{"RDTSC", "CPUID", "RDRAND and RDSEED", "AVX"}));
+  // In software the kernel sees the model.
+  EXPECT_EQ(plan_kvm(profile, KvmCare::completeness)->unlogged,
+            (std::vector<std::string>{"RDTSC", "RDRAND and RDSEED"}));
 }
 
 // The host's own CR4.TSD helps where the guest's registers at CPL 3 are ours.

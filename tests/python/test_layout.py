@@ -43,6 +43,7 @@ BEHIND_THE_DOOR = {
     "harness/host/entropy.cpp": None,
     "harness/host/terminal.cpp": {"<ctime>"},
     "harness/host/kick.cpp": {"gettid"},
+    "harness/host/affinity.cpp": {"sched_getcpu"},
     "harness/host/kick.h": {"<ctime>"},
     # Threads that compress and read. How many there are, and when they run, shows in nothing that they make.
     "replay/checkpoint/background.h": {"<thread>"},

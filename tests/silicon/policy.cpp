@@ -36,6 +36,7 @@ std::string_view excluded(const Instruction& instruction) {
     case Operation::MOV_SEG:
       return instruction.operands[0].kind == OperandKind::segment ? "depends on the host's descriptor tables" : "";
     case Operation::CPUID:
+    case Operation::XGETBV:
     case Operation::RDTSC:
     case Operation::RDTSCP:
     case Operation::RDPMC:

@@ -58,19 +58,35 @@ const Op* time_stamp(Vcpu& cpu, const Op* op) {
 // privileged. #GP(0) either way.
 const Op* rdpmc(Vcpu& cpu, const Op* op) { return raise(cpu, op, fault_gp(0)); }
 
-void cpuid_body(Vcpu& cpu, const Op&) {
-  if (cpu.cpl == 3) cpu.clock->note_user_cpuid(cpu.rip);
+CpuidResult model_cpuid(Vcpu& cpu, u32 leaf, u32 subleaf) {
   constexpr u64 kApicEnable = 1 << 11;
   u64 apic_base = kApicEnable;
   if (cpu.apic->owns_msr(msr::APIC_BASE)) cpu.apic->read_msr(msr::APIC_BASE, apic_base);
-  const CpuidResult result = cpuid({.leaf = cpu.reg<u32>(gpr_slot(RAX)),
-                                    .subleaf = cpu.reg<u32>(gpr_slot(RCX)),
-                                    .code64 = cpu.code64(),
-                                    .apic_enabled = (apic_base & kApicEnable) != 0});
+  return cpuid({.leaf = leaf,
+                .subleaf = subleaf,
+                .code64 = cpu.code64(),
+                .apic_enabled = (apic_base & kApicEnable) != 0});
+}
+
+void cpuid_body(Vcpu& cpu, const Op&) {
+  const u32 leaf = cpu.reg<u32>(gpr_slot(RAX)), subleaf = cpu.reg<u32>(gpr_slot(RCX));
+  std::optional<CpuidResult> of_host;
+  if (cpu.cpl == 3) {
+    if (cpu.host_cpuid) of_host = cpu.host_cpuid->find(leaf, subleaf);
+    if (!of_host) cpu.clock->note_user_cpuid(cpu.rip);
+  }
+  const CpuidResult result = of_host ? *of_host : model_cpuid(cpu, leaf, subleaf);
   cpu.set_reg<u32>(gpr_slot(RAX), result.eax);
   cpu.set_reg<u32>(gpr_slot(RBX), result.ebx);
   cpu.set_reg<u32>(gpr_slot(RCX), result.ecx);
   cpu.set_reg<u32>(gpr_slot(RDX), result.edx);
+}
+
+// The model has no XSAVE: #UD, but for programs that a host lets read it all the same.
+void xgetbv(Vcpu& cpu, const Op&) {
+  const bool known = cpu.cpl == 3 && cpu.host_cpuid && cpu.host_cpuid->xcr0 && cpu.reg<u32>(gpr_slot(RCX)) == 0;
+  if (!known) throw fault_ud();
+  set_edx_eax(cpu, *cpu.host_cpuid->xcr0);
 }
 
 }  // namespace
@@ -98,6 +114,10 @@ Handler lower<Operation::RDPMC>(const Instruction&, Op&, LowerContext&) {
 template <>
 Handler lower<Operation::CPUID>(const Instruction&, Op&, LowerContext&) {
   return &cold<cpuid_body>;
+}
+template <>
+Handler lower<Operation::XGETBV>(const Instruction&, Op&, LowerContext&) {
+  return &cold<xgetbv>;
 }
 
 }  // namespace rondo::software

@@ -101,7 +101,7 @@ class Probe {
 bool is_ordinary(Operation operation) {
   static const std::set<std::string_view> kOthers{
       "INT",     "INT1",     "INT3",     "INTO",     "IRET",     "IN",      "OUT",     "INS",     "OUTS",   "HLT",
-      "CLI",     "STI",      "RDTSC",    "RDTSCP",   "RDPMC",    "CPUID",   "RDMSR",   "WRMSR",   "MOV_CR", "MOV_DR",
+      "CLI",     "STI",      "RDTSC",    "RDTSCP",   "RDPMC",    "CPUID",   "XGETBV",  "RDMSR",   "WRMSR",   "MOV_CR", "MOV_DR",
       "LGDT",    "LIDT",     "LLDT",     "LTR",      "LMSW",     "CLTS",    "INVD",    "WBINVD",  "INVLPG", "INVPCID",
       "SWAPGS",  "STAC",     "CLAC",     "MWAIT",    "MONITOR",  "MOV_SEG", "POP_SEG", "LDS",     "LES",    "LFS",
       "LGS",     "LSS",      "LAR",      "LSL",      "VERR",     "VERW",    "POPF",    "SYSCALL", "SYSRET", "SYSENTER",
