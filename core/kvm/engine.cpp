@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/cpu/cpuid.h"
 #include "core/cpu/patched_text.h"
 #include "core/kvm/cpuid_table.h"
 #include "core/kvm/devices.h"
@@ -116,8 +117,10 @@ class Hardware final : public KvmEngine {
   }
   bool takes_over_string();
   bool goes_on();
-  bool may_be_time_stamp(const Exit& exit) const;
-  void answer_time_stamp(const PortAccess& access);
+  bool may_be_replacement(const Exit& exit) const;
+  void answer_replacement(const PortAccess& access);
+  void put_time_stamp(bool with_aux);
+  void put_cpuid();
   void cancel_msr_access();
   void on_halt();
   void on_kick();
@@ -299,14 +302,14 @@ void Hardware::handle(Exit exit) {
   if (is_read(exit) && takes_over_string()) return;
   bool joined = false;
   for (; std::visit([&](const auto& e) { return is_access(e, joined); }, exit); joined = true) {
-    const bool time_stamp = may_be_time_stamp(exit);
+    const bool replacement = may_be_replacement(exit);
     if (!goes_on()) {
       if (may_be_finished_repeat(vcpu_->area().s.regs.regs)) {
         pull();
         check(end_finished_repeat(*vcpu_, config_.memory, state_));
         where_ = Where::here;
       }
-      if (time_stamp) answer_time_stamp(std::get<PortAccess>(exit));
+      if (replacement) answer_replacement(std::get<PortAccess>(exit));
       return;
     }
     exit = exit_of(*vcpu_, 0);
@@ -364,26 +367,49 @@ bool Hardware::goes_on() {
   return result == 0;
 }
 
-bool Hardware::may_be_time_stamp(const Exit& exit) const {
+// Of an instruction of the kernel's text (core/cpu/patched_text.h).
+bool Hardware::may_be_replacement(const Exit& exit) const {
   const auto* access = std::get_if<PortAccess>(&exit);
-  return config_.patched_text && access && !access->in && access->port == kTimeStampPort && access->count == 1 &&
-         access->size <= 2;
+  if (!config_.patched_text || !access || access->in || access->count != 1) return false;
+  return access->port == kTimeStampPort ? access->size <= 2 : access->port == kCpuidPort && access->size == 1;
 }
 
 // The access has been finished, and is a synchronous event. If it was the immediate form of OUT, which KVM does not
 // say, the answer goes to the registers.
-void Hardware::answer_time_stamp(const PortAccess& access) {
-  const u8 form[] = {static_cast<u8>(access.size == 1 ? 0xe6 : 0xe7), kTimeStampPort};
+void Hardware::answer_replacement(const PortAccess& access) {
+  const u8 form[] = {static_cast<u8>(access.size == 1 ? 0xe6 : 0xe7), static_cast<u8>(access.port)};
   pull();
   const Result<bool> behind = is_behind(*vcpu_, config_.memory, state_, form);
   if (!behind) check(behind.error());
   if (!failure_.empty() || !*behind) return;
+  if (access.port == kCpuidPort) {
+    put_cpuid();
+  } else {
+    put_time_stamp(access.size == 2);
+  }
+  if (state_.rflags & flags::TF) state_.pending_debug |= dr6::BS;  // which KVM's emulator forgets where OUT exits
+  where_ = Where::here;
+}
+
+void Hardware::put_time_stamp(bool with_aux) {
   const u64 tsc = config_.clock.now().value + state_.tsc_offset;
   state_.gpr[RAX] = static_cast<u32>(tsc);
   state_.gpr[RDX] = tsc >> 32;
-  if (access.size == 2) state_.gpr[RCX] = static_cast<u32>(state_.tsc_aux);
-  if (state_.rflags & flags::TF) state_.pending_debug |= dr6::BS;  // which KVM's emulator forgets where OUT exits
-  where_ = Where::here;
+  if (with_aux) state_.gpr[RCX] = static_cast<u32>(state_.tsc_aux);
+}
+
+void Hardware::put_cpuid() {
+  constexpr u64 kApicEnable = 1 << 11;
+  u64 apic_base = kApicEnable;
+  config_.interrupts.read_msr(msr::APIC_BASE, apic_base);
+  const CpuidResult result = cpuid({.leaf = static_cast<u32>(state_.gpr[RAX]),
+                                    .subleaf = static_cast<u32>(state_.gpr[RCX]),
+                                    .code64 = (state_.efer & efer::LMA) && state_.segment[CS].l,
+                                    .apic_enabled = (apic_base & kApicEnable) != 0});
+  state_.gpr[RAX] = result.eax;
+  state_.gpr[RBX] = result.ebx;
+  state_.gpr[RCX] = result.ecx;
+  state_.gpr[RDX] = result.edx;
 }
 
 // The access is made to fail, and the #GP(0) that would follow is taken back: the state is that before the instruction.

@@ -17,8 +17,8 @@ using decoder::DecodeStatus;
 using decoder::Instruction;
 using decoder::Operation;
 
-enum class Kind : u8 { none, rdtsc, rdtscp, rdrand, rdseed };
-constexpr const char* kNames[] = {"", "RDTSC", "RDTSCP", "RDRAND", "RDSEED"};
+enum class Kind : u8 { none, rdtsc, rdtscp, cpuid, rdrand, rdseed };
+constexpr const char* kNames[] = {"", "RDTSC", "RDTSCP", "CPUID", "RDRAND", "RDSEED"};
 constexpr u8 kNop = 0x90;
 
 // The decoder knows only the CPU model's instructions: these are 0F C7 /6 and /7 with a register, without F2, F3 and
@@ -42,9 +42,16 @@ Kind look_at(decoder::Decoder& decoder, std::span<const u8> bytes, unsigned& len
   const DecodeStatus status = decoder.decode(window, CodeMode::bits64, instruction);
   length = std::max<unsigned>(instruction.length, 1);
   if (status == DecodeStatus::ok) {
-    return instruction.operation == Operation::RDTSC    ? Kind::rdtsc
-           : instruction.operation == Operation::RDTSCP ? Kind::rdtscp
-                                                        : Kind::none;
+    switch (instruction.operation) {
+      case Operation::RDTSC:
+        return Kind::rdtsc;
+      case Operation::RDTSCP:
+        return Kind::rdtscp;
+      case Operation::CPUID:
+        return Kind::cpuid;
+      default:
+        return Kind::none;
+    }
   }
   Kind kind = Kind::none;
   if (const unsigned found = random_length(window, kind)) length = found;
@@ -54,14 +61,26 @@ Kind look_at(decoder::Decoder& decoder, std::span<const u8> bytes, unsigned& len
 std::vector<u8> replacement_for(Kind kind, unsigned length) {
   std::vector<u8> bytes = kind == Kind::rdtsc    ? std::vector<u8>{0xe6, kTimeStampPort}
                           : kind == Kind::rdtscp ? std::vector<u8>{0x66, 0xe7, kTimeStampPort}
+                          : kind == Kind::cpuid  ? std::vector<u8>{0xe6, kCpuidPort}
                                                  : std::vector<u8>{0x0f, 0x0b};  // UD2
   bytes.resize(length, kNop);
   return bytes;
 }
 
 bool is_wanted(Kind kind, PatchKinds kinds) {
-  if (kind == Kind::none) return false;
-  return kind == Kind::rdtsc || kind == Kind::rdtscp ? kinds.time_stamps : kinds.random;
+  switch (kind) {
+    case Kind::none:
+      return false;
+    case Kind::rdtsc:
+    case Kind::rdtscp:
+      return kinds.time_stamps;
+    case Kind::cpuid:
+      return kinds.cpuid;
+    case Kind::rdrand:
+    case Kind::rdseed:
+      return kinds.random;
+  }
+  return false;
 }
 
 }  // namespace

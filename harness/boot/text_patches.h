@@ -25,8 +25,9 @@ struct TextPatch {
 // What to look for.
 struct PatchKinds {
   bool time_stamps = false;  // RDTSC, RDTSCP: answered from virtual time
+  bool cpuid = false;        // CPUID: answered by the CPU model
   bool random = false;       // RDRAND, RDSEED: #UD, as on the CPU model
-  bool any() const { return time_stamps || random; }
+  bool any() const { return time_stamps || cpuid || random; }
 };
 
 // The sites in 64-bit code, in address order. `text` lies in RAM.

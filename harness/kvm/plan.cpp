@@ -49,6 +49,7 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care) {
   plan.settings.supervisor_in_software = !kernel_on_kvm;
   plan.settings.user_cpuid_leaks = !facts.cpuid.user.honoured;
   plan.find_patches = {.time_stamps = kernel_on_kvm,
+                       .cpuid = kernel_on_kvm && !facts.cpuid.kernel.honoured,
                        .random = kernel_on_kvm && (facts.rdrand.kernel != Behaviour::faults ||
                                                    facts.rdseed.kernel != Behaviour::faults)};
   // CR4.TSD at CPL 3 is the guest's own where its kernel runs on KVM.

@@ -133,6 +133,20 @@ def test_where_the_software_engine_runs_the_kernel_nothing_is_replaced(on_kvm, g
         assert engine == "kvm" or "text_patches" not in report
 
 
+def test_debians_kernel_on_kvm(on_kvm, kernel, tmp_path, slow):
+    """Its first minute, all on KVM, also where that emulates it: replays bit for bit up to wherever it got."""
+    if not slow:
+        pytest.skip("only with RONDO_SLOW_TESTS=1")
+    recording = tmp_path / "rec"
+    arguments = ["--engine", "kvm", "--kernel-on-kvm", "--kernel", kernel, "--max-wall", "60s", "--console", "none", "--record", recording, "--insist"]
+    _, _, errors, recorded = on_kvm("run", *arguments, "--append", "console=ttyS0 panic=-1", "--hash-interval", "50")
+    assert errors == "" and recorded["text_patches"]["RDTSC"] > 50
+    _, _, errors, replayed = on_kvm("replay", recording, "--console", "none")
+    assert errors == "" and replayed["replay"]["complete"]
+    for key in ("exit", "instructions", "virtual_ns", "state_hash"):
+        assert replayed[key] == recorded[key]
+
+
 def test_sites_in_debians_kernels_are_objdumps():
     """The unit test, where the kernels are at hand."""
     program = pathlib.Path(os.environ.get("RONDO_BUILD", "build")) / "release/tests/harness_tests"

@@ -1,10 +1,11 @@
-// Time stamps at CPL 0: in loops, in interrupt handlers, single-stepped, with the TSC moved. A site is followed by a NOP that names it, so that a
+// CPUID and time stamps at CPL 0: in loops, in interrupt handlers, single-stepped, with the TSC moved. A site is followed by a NOP that names it, so that a
 // test can replace it as a kernel's are (harness/boot/text_patches.h); the guest is right either way.
 #include "tests/guests/guest64.h"
 
 #define SITE "nopl 0x77(%%rax)\n"
 #define RDTSC "rdtsc\n" SITE
 #define RDTSCP "rdtscp\n" SITE
+#define CPUID "cpuid\n" SITE
 
 static volatile u32* const apic = (volatile u32*)0xfee00000;
 enum { kSpurious = 0xf0 / 4, kEoi = 0xb0 / 4, kTimerLvt = 0x320 / 4, kTimerCount = 0x380 / 4, kDivide = 0x3e0 / 4 };
@@ -65,6 +66,18 @@ static void test_registers(void) {
   check("rdtscp: flags", flags & 0x8d5, 0);
 }
 
+// What the CPU model hides is hidden, and the answer is that of the leaf.
+static void test_cpuid(void) {
+  u64 rax = 0xffffffff00000001, rbx = ~0ull, rcx = ~0ull << 32, rdx = ~0ull;
+  asm volatile(CPUID : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx));
+  check("cpuid: upper halves", (rax | rbx | rcx | rdx) >> 32, 0);
+  check("cpuid: XSAVE, OSXSAVE, AVX, RDRAND", rcx & (1u << 26 | 1u << 27 | 1u << 28 | 1u << 30), 0);
+  check("cpuid: FPU, TSC", rdx & 0x11, 0x11);
+  rax = 0x80000008, rcx = 0;
+  asm volatile("outb %%al, $0xe6" : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx));
+  check("another port", rax, 0x80000008);
+}
+
 // Nothing but the immediate form with AL or AX is a time stamp.
 static void test_other_writes(void) {
   u64 rax = 0x5a5a5a5a5a5a5a5a, rdx = 0xe4, rcx = 2;
@@ -119,6 +132,7 @@ void main(void) {
   trap_hook = on_interrupt;
   wrmsr(kTscAuxMsr, kAux);
   test_registers();
+  test_cpuid();
   test_other_writes();
   test_loops();
   test_single_steps();

@@ -108,6 +108,9 @@ TEST(KvmPlan, RdrandIsReplacedWhereItLeaksAtCpl0) {
   profile.facts->rdseed.kernel = Behaviour::executes;
   EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->find_patches.random);
   EXPECT_FALSE(plan_kvm(profile, KvmCare::completeness)->find_patches.random);
+  EXPECT_FALSE(plan_kvm(profile, KvmCare::speed)->find_patches.cpuid);
+  profile.facts->cpuid.kernel.honoured = false;
+  EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->find_patches.cpuid);
 }
 
 }  // namespace

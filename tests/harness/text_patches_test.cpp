@@ -24,7 +24,7 @@ namespace {
 using images::Bytes;
 using testing::HasSubstr;
 constexpr u64 kBase = 0x1000000;
-constexpr PatchKinds kAll{.time_stamps = true, .random = true};
+constexpr PatchKinds kAll{.time_stamps = true, .cpuid = true, .random = true};
 
 // Segment contents start behind the headers.
 u64 content_offset(u64 segments) { return 64 + 56 * segments; }
@@ -63,6 +63,12 @@ TEST_F(TextPatches, ReplacesByTheSameLength) {
   ASSERT_TRUE(apply_text_patches(patches, *memory_));
   EXPECT_EQ(read(kBase, text.size()), (Bytes{0xe6, kTimeStampPort, 0x90, 0x66, 0xe7, kTimeStampPort, 0x0f, 0x0b, 0x90,
                                              0x90, 0x0f, 0x0b, 0x90, 0x90, 0x0f, 0x0b, 0x90, 0x90, 0xc3}));
+}
+
+TEST_F(TextPatches, Cpuid) {
+  const auto patches = find_in({0x0f, 0xa2, 0x0f, 0x31, 0xb8, 0x0f, 0xa2, 0x0f, 0xa2}, {.cpuid = true});
+  ASSERT_EQ(patches.size(), 1u);
+  EXPECT_EQ(patches[0].replacement, (Bytes{0xe6, kCpuidPort}));
 }
 
 TEST_F(TextPatches, LookAlikesStay) {
@@ -136,7 +142,7 @@ Sites objdump_sites(const std::string& vmlinux) {
     std::array<char, 32> name{};
     unsigned long long address = 0;
     if (std::sscanf(line.data(), " %llx: %31s", &address, name.data()) != 2) continue;
-    for (const char* wanted : {"rdtsc", "rdtscp", "rdrand", "rdseed"})
+    for (const char* wanted : {"rdtsc", "rdtscp", "cpuid", "rdrand", "rdseed"})
       if (std::string(wanted) == name.data()) sites[address - kKernelMap] = wanted;
   }
   if (pipe) pclose(pipe);

@@ -44,6 +44,13 @@ void out_time_stamp(Vcpu& cpu, const Op& op) {
   put_time_stamp<sizeof(T) == 2>(cpu);
 }
 
+// OUT kCpuidPort, AL.
+void out_cpuid(Vcpu& cpu, const Op& op) {
+  if (!cpu.patched_text) return out<u8>(cpu, op);
+  begin_io(cpu, op, kCpuidPort, sizeof(u8));
+  put_model_cpuid(cpu);
+}
+
 u64 read_address(const Vcpu& cpu, unsigned reg, unsigned address_bytes) {
   switch (address_bytes) {
     case 8:
@@ -128,6 +135,7 @@ template <>
 Handler lower<Operation::OUT>(const Instruction& instruction, Op& op, LowerContext& context) {
   op.aux = is_register(instruction.operands[0]);
   context.ends_block = true;
+  if (!op.aux && (op.imm & 0xff) == kCpuidPort && instruction.operands[1].size_bytes == 1) return &ending<out_cpuid>;
   if (!op.aux && (op.imm & 0xff) == kTimeStampPort)
     return by_size(instruction.operands[1].size_bytes, &ending<out_time_stamp<u8>>, &ending<out_time_stamp<u16>>,
                    &ending<out<u32>>, nullptr);

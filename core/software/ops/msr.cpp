@@ -68,6 +68,13 @@ CpuidResult model_cpuid(Vcpu& cpu, u32 leaf, u32 subleaf) {
                 .apic_enabled = (apic_base & kApicEnable) != 0});
 }
 
+void put_result(Vcpu& cpu, const CpuidResult& result) {
+  cpu.set_reg<u32>(gpr_slot(RAX), result.eax);
+  cpu.set_reg<u32>(gpr_slot(RBX), result.ebx);
+  cpu.set_reg<u32>(gpr_slot(RCX), result.ecx);
+  cpu.set_reg<u32>(gpr_slot(RDX), result.edx);
+}
+
 void cpuid_body(Vcpu& cpu, const Op&) {
   const u32 leaf = cpu.reg<u32>(gpr_slot(RAX)), subleaf = cpu.reg<u32>(gpr_slot(RCX));
   std::optional<CpuidResult> of_host;
@@ -75,11 +82,7 @@ void cpuid_body(Vcpu& cpu, const Op&) {
     if (cpu.host_cpuid) of_host = cpu.host_cpuid->find(leaf, subleaf);
     if (!of_host) cpu.clock->note_user_cpuid(cpu.rip);
   }
-  const CpuidResult result = of_host ? *of_host : model_cpuid(cpu, leaf, subleaf);
-  cpu.set_reg<u32>(gpr_slot(RAX), result.eax);
-  cpu.set_reg<u32>(gpr_slot(RBX), result.ebx);
-  cpu.set_reg<u32>(gpr_slot(RCX), result.ecx);
-  cpu.set_reg<u32>(gpr_slot(RDX), result.edx);
+  put_result(cpu, of_host ? *of_host : model_cpuid(cpu, leaf, subleaf));
 }
 
 // The model has no XSAVE: #UD, but for programs that a host lets read it all the same.
@@ -90,6 +93,10 @@ void xgetbv(Vcpu& cpu, const Op&) {
 }
 
 }  // namespace
+
+void put_model_cpuid(Vcpu& cpu) {
+  put_result(cpu, model_cpuid(cpu, cpu.reg<u32>(gpr_slot(RAX)), cpu.reg<u32>(gpr_slot(RCX))));
+}
 
 template <>
 Handler lower<Operation::RDMSR>(const Instruction&, Op&, LowerContext&) {

@@ -35,6 +35,9 @@ void put_time_stamp(Vcpu& cpu) {
   if (kWithAux) cpu.set_reg<u32>(gpr_slot(RCX), static_cast<u32>(cpu.arch.tsc_aux));
 }
 
+// CPUID, as the CPU model has it.
+void put_model_cpuid(Vcpu& cpu);
+
 // The last Op of a block has retired in 64-bit code: goes on at `rip` without the driver, if nobody wants it.
 [[gnu::always_inline]] inline const Op* continue_at(Vcpu& cpu, const Op* op, u64 rip) {
   if (!cpu.attention && !(cpu.rflags_rest & (flags::RF | flags::TF)) && cpu.code64() && op->left == 1) [[likely]] {

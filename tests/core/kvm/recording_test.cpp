@@ -38,7 +38,8 @@ std::string guest_path(const std::string& name) { return std::string(RONDO_GUEST
 std::vector<boot::TextPatch> time_stamp_sites(std::span<const u8> elf) {
   const std::vector<u8> mark{0x0f, 0x1f, 0x40, 0x77};
   const std::pair<std::vector<u8>, std::vector<u8>> kinds[] = {{{0x0f, 0x31}, {0xe6, kTimeStampPort}},
-                                                               {{0x0f, 0x01, 0xf9}, {0x66, 0xe7, kTimeStampPort}}};
+                                                               {{0x0f, 0x01, 0xf9}, {0x66, 0xe7, kTimeStampPort}},
+                                                               {{0x0f, 0xa2}, {0xe6, kCpuidPort}}};
   std::vector<boot::TextPatch> patches;
   const auto image = boot::parse_elf(elf);
   if (!image) return patches;
@@ -238,7 +239,7 @@ TEST(PatchedText, TimeStampsInSoftware) {
     config.memory_bytes = u64{8} << 20;
     config.kernel = Image::read(guest_path("kvm_time"), "kernel").value();
     if (patched) config.text_patches = time_stamp_sites(config.kernel.bytes);
-    EXPECT_EQ(config.text_patches.size(), patched ? 5u : 0u);
+    EXPECT_EQ(config.text_patches.size(), patched ? 6u : 0u);
     auto board = Board::create(config).value();
     RunLimits limits;
     limits.instructions = InstrCount{200'000'000};
