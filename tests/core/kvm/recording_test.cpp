@@ -257,6 +257,49 @@ TEST(PatchedText, TimeStampsInSoftware) {
   EXPECT_EQ(patched.second, stepped.second);
 }
 
+// The first `events` of a recording, as if its writer had died then.
+std::string cut(const std::string& directory, u64 events, const std::string& copy) {
+  auto reader = replay::RecordingReader::open(directory);
+  EXPECT_TRUE(reader);
+  auto writer = replay::RecordingWriter::create(copy, reader->manifest());
+  EXPECT_TRUE(writer) << writer.error().message;
+  for (u64 n = 0; n < events; ++n) {
+    const replay::Event* event = reader->next();
+    EXPECT_TRUE(event && writer->append(event->moment, event->body));
+  }
+  std::filesystem::copy(directory + "/blobs", copy + "/blobs",
+                        std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
+  return copy;
+}
+
+// A writer may die between any two events, also between those of one instruction: its recording is cut off, not wrong.
+TEST_F(RecordedOnKvm, EveryPrefixReplays) {
+  const Directory directory;
+  record("kvm_strings", 200'000, directory.recording(), false);
+  auto reader = replay::RecordingReader::open(directory.recording());
+  ASSERT_TRUE(reader);
+  const bool slow = std::getenv("RONDO_SLOW_TESTS") != nullptr;
+  const u64 events = reader->check().events;
+  u64 torn = 0, n = 0;
+  std::optional<VirtualNs> before;
+  for (const replay::Event* event; (event = reader->next()) && n + 1 < events; ++n) {
+    const bool joined = before && event->moment.time == *before;
+    before = event->moment.time;
+    const u64 step = joined && torn < 5 ? 7 : events / 4 + 1;
+    if (n % (slow ? 13 : step) != 0) continue;
+    torn += joined;
+    const std::string copy = cut(directory.recording(), n, directory.path + "/cut");
+    auto playback = recordings::Playback::open(copy, nullptr);
+    ASSERT_TRUE(playback) << playback.error().message;
+    const auto end = (*playback)->seek({});
+    ASSERT_TRUE(end) << end.error().message;
+    const replay::Player& player = (*playback)->player();
+    ASSERT_EQ(*end, PlayEnd::cut_off) << n << ": " << (player.divergence() ? player.divergence()->what : "");
+    std::filesystem::remove_all(copy);
+  }
+  EXPECT_GT(torn, 0u);
+}
+
 // Any Moment is reached from its checkpoint, too.
 TEST_F(RecordedOnKvm, SeeksFromCheckpoints) {
   const Directory directory;
