@@ -11,6 +11,7 @@ Report make_report(Machine& machine, const RunResult& result, InstrCount first_c
   report.exit = to_string(result.reason);
   report.debug_exit_code = result.debug_exit_code;
   report.instructions = machine.clock().count().value;
+  if (machine.clock().counts_events()) report.counted = "events";
   report.virtual_ns = machine.clock().now().value;
   report.components = machine.component_hashes();
   report.state_hash = Machine::state_hash(report.components);
@@ -28,6 +29,7 @@ std::string to_json(const Report& report) {
   json["exit"] = report.exit;
   if (report.debug_exit_code) json["debug_exit_code"] = report.debug_exit_code;
   json["instructions"] = report.instructions;
+  json["counted"] = report.counted;
   json["virtual_ns"] = report.virtual_ns;
   json["state_hash"] = report.state_hash;
   json["wall_s"] = report.wall_s;

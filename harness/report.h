@@ -13,6 +13,7 @@ struct Report {
   std::string exit;  // to_string(ExitReason)
   u32 debug_exit_code = 0;
   u64 instructions = 0;
+  std::string counted = "instructions";  // what that is a number of; on KVM "events"
   u64 virtual_ns = 0;
   std::string state_hash;
   Machine::ComponentHashes components;  // hash of each part of the machine

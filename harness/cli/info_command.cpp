@@ -150,8 +150,13 @@ std::string moment_text(const Moment& moment) {
   return text;
 }
 
-std::string interval_text(u64 instructions, const char* none) {
-  return instructions == 0 ? none : fmt::format("every {} instructions", instructions);
+// What the counts of a recording are numbers of.
+const char* counted(const Manifest& manifest) {
+  return manifest.machine.engine == "kvm" ? "events" : "instructions";
+}
+
+std::string interval_text(const Manifest& manifest, u64 interval, const char* none) {
+  return interval == 0 ? none : fmt::format("every {} {}", interval, counted(manifest));
 }
 
 std::vector<std::pair<std::string, u64>> patch_counts(const MachineConfiguration& machine) {
@@ -200,14 +205,15 @@ std::string to_text(const Info& info) {
   for (const auto& [kind, count] : s.events_by_kind) line("", fmt::format("{:>9} {}", count, kind));
   if (s.input_bytes) line("input", fmt::format("{} typed", size_text(s.input_bytes)));
   if (s.unknown_events) line("attention", "events of a newer version of the format: this program cannot replay it");
-  std::string hashes = interval_text(m.settings.hash_interval, "at the end only");
+  std::string hashes = interval_text(m, m.settings.hash_interval, "at the end only");
   if (s.last_state_hash) {
     hashes += fmt::format("; last {} at {}", std::get<StateHash>(s.last_state_hash->body).total.hex(),
                           moment_text(s.last_state_hash->moment));
   }
   line("state hashes", hashes);
-  line("checkpoints", fmt::format("{}; {} files, {}", interval_text(m.settings.checkpoint_interval, "not at intervals"),
-                                  info.checkpoints.size(), size_text(bytes_of(info.checkpoints))));
+  line("checkpoints",
+       fmt::format("{}; {} files, {}", interval_text(m, m.settings.checkpoint_interval, "not at intervals"),
+                   info.checkpoints.size(), size_text(bytes_of(info.checkpoints))));
   for (const std::string& problem : info.checkpoint_problems) line("attention", problem + ": seeks do without it");
   for (const Event& remark : s.remarks) {
     line("remark", fmt::format("{} (at {})", std::get<Remark>(remark.body).text, moment_text(remark.moment)));
@@ -215,7 +221,7 @@ std::string to_text(const Info& info) {
   if (s.last_event)
     line("last event", fmt::format("{} at {}", s.last_event->number, moment_text(s.last_event->moment)));
   if (s.end) {
-    line("end", fmt::format("{} after {} instructions, {}", s.end->reason, s.end->instructions.value,
+    line("end", fmt::format("{} after {} {}, {}", s.end->reason, s.end->instructions.value, counted(m),
                             seconds_text(s.end->virtual_ns)));
     if (s.end->debug_exit_code) line("", fmt::format("debug exit code {}", *s.end->debug_exit_code));
     line("", fmt::format("state hash {}", s.end->state_hash.hex()));

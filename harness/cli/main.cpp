@@ -122,10 +122,10 @@ void add_run(CLI::App& app, RunOptions& o) {
       ->type_name("DIR");
   add_value(
       app, "--hash-interval", parse_count, [&o](u64 v) { o.hash_interval = v; },
-      "with --record: instructions between state hashes, 0: only at the end [100M; on KVM 20k events]", "N");
+      "with --record: instructions between state hashes, 0: only at the end [100M; on KVM 10k events]", "N");
   add_value(
       app, "--checkpoint-interval", parse_count, [&o](u64 v) { o.checkpoint_interval = v; },
-      "with --record: instructions between the first checkpoints, 0: none [100M; on KVM 100k events]", "N");
+      "with --record: instructions between the first checkpoints, 0: none [100M; on KVM 20k events]", "N");
   add_value(
       app, "--trace", parse_trace_range, [&o](TraceRange v) { o.trace = std::move(v); },
       "write every instruction between two counts, with the registers it changed", "FROM..TO[=FILE]");

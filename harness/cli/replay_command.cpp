@@ -26,8 +26,9 @@ int fail(const std::string& message, int status = kBadUsage) {
   return status;
 }
 
-std::string at(const replay::Moment& m) {
-  return "instruction " + std::to_string(m.count.value) + ", " + std::to_string(m.time.value) + " ns";
+std::string at(const replay::Moment& m, const std::string& counted) {
+  return counted.substr(0, counted.size() - 1) + " " + std::to_string(m.count.value) + ", " +
+         std::to_string(m.time.value) + " ns";
 }
 
 int status_of(PlayEnd end, const replay::Player& player) {
@@ -88,18 +89,20 @@ void tell(PlayEnd end, recordings::Playback& playback, replay::Player& player, c
     std::fprintf(stderr, "rondo: the replay differs from the recording: %s\n", d.what.c_str());
     std::fprintf(stderr,
                  "rondo: recorded at %s, RIP 0x%llx; replayed at %s, RIP 0x%llx; the last state hash that agreed: "
-                 "instruction %llu; `rondo diff` finds the instruction\n",
-                 at(d.expected).c_str(), static_cast<unsigned long long>(d.expected.rip), at(d.found).c_str(),
-                 static_cast<unsigned long long>(d.found.rip), static_cast<unsigned long long>(d.last_equal.value));
+                 "%s %llu; `rondo diff` finds the instruction\n",
+                 at(d.expected, report.counted).c_str(), static_cast<unsigned long long>(d.expected.rip),
+                 at(d.found, report.counted).c_str(), static_cast<unsigned long long>(d.found.rip),
+                 report.counted.substr(0, report.counted.size() - 1).c_str(),
+                 static_cast<unsigned long long>(d.last_equal.value));
   } else if (end == PlayEnd::cut_off) {
     std::fprintf(stderr, "rondo: %s\n", playback.reader().validity().explanation.c_str());
   }
   if (end == PlayEnd::diverged || !terminal) return;
   std::fprintf(
-      stderr,
-      "rondo: replayed to instruction %llu, %.3f s virtual, %.2f s wall (%s): %llu state hashes agree, state %s\n",
-      static_cast<unsigned long long>(report.instructions), static_cast<double>(report.virtual_ns) / 1e9, report.wall_s,
-      report.exit.c_str(), static_cast<unsigned long long>(player.hashes_checked()), report.state_hash.c_str());
+      stderr, "rondo: replayed to %s %llu, %.3f s virtual, %.2f s wall (%s): %llu state hashes agree, state %s\n",
+      report.counted.substr(0, report.counted.size() - 1).c_str(), static_cast<unsigned long long>(report.instructions),
+      static_cast<double>(report.virtual_ns) / 1e9, report.wall_s, report.exit.c_str(),
+      static_cast<unsigned long long>(player.hashes_checked()), report.state_hash.c_str());
 }
 
 std::string to_json(const Report& report, PlayEnd end, const replay::Player& player, const Engine& engine) {

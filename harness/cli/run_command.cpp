@@ -23,7 +23,7 @@ namespace rondo::cli {
 namespace {
 
 constexpr replay::RecordingSettings kDefaults{.hash_interval = 100'000'000, .checkpoint_interval = 100'000'000};
-constexpr replay::RecordingSettings kDefaultsOnKvm{.hash_interval = 20'000, .checkpoint_interval = 100'000};
+constexpr replay::RecordingSettings kDefaultsOnKvm{.hash_interval = 10'000, .checkpoint_interval = 20'000};
 
 constexpr u64 kMaximumSavedState = u64{64} << 30;
 
@@ -218,14 +218,13 @@ void tell_end(const Report& report, Machine& machine, const RunResult& result, b
   }
   if (exit_status(result.reason) == kGuestBroke) {
     const bool halted = result.reason == ExitReason::halted;
-    std::fprintf(
-        stderr, "rondo: the guest %s after %llu instructions, RIP 0x%llx: look at the last instructions with --trace\n",
-        halted ? "halted and nothing can wake it" : "ended with a triple fault",
-        static_cast<unsigned long long>(report.instructions),
-        static_cast<unsigned long long>(machine.engine().state().rip));
+    std::fprintf(stderr, "rondo: the guest %s after %llu %s, RIP 0x%llx: look at the last instructions with --trace\n",
+                 halted ? "halted and nothing can wake it" : "ended with a triple fault",
+                 static_cast<unsigned long long>(report.instructions), report.counted.c_str(),
+                 static_cast<unsigned long long>(machine.engine().state().rip));
   } else if (terminal) {
-    std::fprintf(stderr, "rondo: %s after %llu instructions, %.3f s virtual, %.2f s wall, state %s\n",
-                 report.exit.c_str(), static_cast<unsigned long long>(report.instructions),
+    std::fprintf(stderr, "rondo: %s after %llu %s, %.3f s virtual, %.2f s wall, state %s\n", report.exit.c_str(),
+                 static_cast<unsigned long long>(report.instructions), report.counted.c_str(),
                  static_cast<double>(report.virtual_ns) / 1e9, report.wall_s, report.state_hash.c_str());
   }
 }

@@ -19,7 +19,7 @@ py::dict to_dict(const Report& r) {
     unsupported.append(py::dict(py::arg("bytes") = u.bytes, py::arg("rip") = u.rip, py::arg("times") = u.times));
   }
   using namespace py::literals;
-  return py::dict("exit"_a = r.exit, "debug_exit_code"_a = r.debug_exit_code, "instructions"_a = r.instructions,
+  return py::dict("exit"_a = r.exit, "debug_exit_code"_a = r.debug_exit_code, "instructions"_a = r.instructions, "counted"_a = r.counted,
                   "virtual_ns"_a = r.virtual_ns, "state_hash"_a = r.state_hash, "components"_a = components,
                   "wall_s"_a = r.wall_s, "mips"_a = r.mips, "peak_memory_bytes"_a = r.peak_memory_bytes,
                   "touched_bytes"_a = r.touched_bytes, "engine"_a = r.engine, "image"_a = r.image,

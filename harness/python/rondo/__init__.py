@@ -45,7 +45,8 @@ class Report:
 
     exit: str  #: power_off, reset, debug_exit, halted, triple_fault, instruction_limit, time_limit, console_match, wall_limit, stopped
     debug_exit_code: int
-    instructions: int  #: since reset
+    instructions: int  #: since reset; of a recording made on KVM: events
+    counted: str  #: what that is a number of: "instructions" or "events"
     virtual_ns: int  #: since reset
     state_hash: str
     components: Mapping[str, str]  #: the hash of each part of the machine
