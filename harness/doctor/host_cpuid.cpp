@@ -34,7 +34,8 @@ Result<std::vector<CpuidResult>> ask(ProbeGuest& guest, const std::vector<std::p
       std::memcpy(data + i * sizeof entry, &entry, sizeof entry);
     }
     const Outcome outcome = guest.run(kAskAll, {.level = Level::user}, ProbeGuest::kData + count * sizeof(Entry));
-    if (outcome.ending != Ending::finished) return Error{"a guest's CPUID could not be asked"};
+    if (outcome.ending != Ending::finished)
+      return Error{"KVM did not run a guest that asks for CPUID" + std::string(kvm::kAdvice)};
     for (std::size_t i = 0; i < count; ++i) {
       Entry entry;
       std::memcpy(&entry, data + i * sizeof entry, sizeof entry);

@@ -170,7 +170,7 @@ double probe_mips(ProbeGuest& guest, Level level) {
   const u8 code[] = {0x48, 0xff, 0xc9, 0x75, 0xfb};  // 1: dec rcx; jnz 1b
   constexpr u64 kStart = u64{1} << 60;
   const host::HostNs begin = host::monotonic_now();
-  const Outcome o = guest.run(code, {.level = level, .rcx = kStart, .timeout_ns = 100'000'000});
+  const Outcome o = guest.run(code, {.level = level, .rcx = kStart, .timeout_ns = 100'000'000, .endless = true});
   const u64 ns = host::monotonic_now() - begin;
   return o.ending == Ending::kicked ? static_cast<double>(2 * (kStart - o.regs.rcx)) * 1e3 / static_cast<double>(ns)
                                     : 0;
@@ -179,7 +179,7 @@ double probe_mips(ProbeGuest& guest, Level level) {
 double probe_port_exit(ProbeGuest& guest, Level level) {
   const u8 code[] = {0xe6, ProbeGuest::kLoopPort, 0xeb, 0xfc};  // 1: out kLoopPort, al; jmp 1b
   const host::HostNs begin = host::monotonic_now();
-  static_cast<void>(guest.run(code, {.level = level, .timeout_ns = 30'000'000}));
+  static_cast<void>(guest.run(code, {.level = level, .timeout_ns = 30'000'000, .endless = true}));
   const u64 ns = host::monotonic_now() - begin;
   return guest.port_exits() ? static_cast<double>(ns) / 1e3 / static_cast<double>(guest.port_exits()) : 0;
 }

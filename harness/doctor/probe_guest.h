@@ -53,6 +53,7 @@ class ProbeGuest {
     u64 rax = 0, rcx = 16;
     u64 rflags = 0;  // besides IOPL 3
     u64 timeout_ns = 200'000'000;
+    bool endless = false;  // only the timeout ends it; otherwise one is taken for a stall of the host, and tried again
   };
   // Runs `code` once. RSI points at kData, RDI at `rdi` (kMmio unless told).
   Outcome run(std::span<const u8> code, const Setup& setup, u64 rdi = kMmio);
@@ -68,6 +69,7 @@ class ProbeGuest {
   ProbeGuest() = default;
   void build_tables();
   Status set_state(const Setup& setup, u64 rdi);
+  Outcome run_once(std::span<const u8> code, const Setup& setup, u64 rdi);
   Outcome loop(u64 timeout_ns);
 
   std::span<u8> memory_;
