@@ -147,12 +147,21 @@ def test_debians_kernel_on_kvm(on_kvm, kernel, tmp_path, slow):
         assert replayed[key] == recorded[key]
 
 
-def test_sites_in_debians_kernels_are_objdumps():
-    """The unit test, where the kernels are at hand."""
-    program = pathlib.Path(os.environ.get("RONDO_BUILD", "build")) / "release/tests/harness_tests"
-    if not program.exists():
-        pytest.skip("harness_tests is not built")
-    result = subprocess.run([program, "--gtest_filter=Debian/RealKernel.*"], capture_output=True, text=True)
+def unit_tests(program, pattern):
+    """Those that need a kernel, here where one is at hand."""
+    path = pathlib.Path(os.environ.get("RONDO_BUILD", "build")) / "release/tests" / program
+    if not path.exists():
+        pytest.skip(f"{program} is not built")
+    result = subprocess.run([path, f"--gtest_filter={pattern}"], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
     if "[       OK ]" not in result.stdout:
-        pytest.skip("no kernel, or no objdump")
+        pytest.skip("; ".join(line for line in result.stdout.splitlines() if "names no kernel" in line or "KVM" in line or "objdump" in line))
+
+
+def test_sites_in_debians_kernels_are_objdumps(slow):
+    unit_tests("harness_tests", "Debian/RealKernel.*" if slow else "Debian/RealKernel.*/0")
+
+
+def test_debians_kernel_in_stages(slow):
+    """At several stages of its boot all code runs on KVM, in between in software."""
+    unit_tests("core_kvm_tests", "PatchedKernel.*" if slow else "PatchedKernel.Runs*")
