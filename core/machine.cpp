@@ -139,6 +139,7 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
         if (!due) return {ExitReason::halted};
         if (++skips >= kSkipsBeforeGivingUp && !(engine_->state().rflags & flags::IF)) return {ExitReason::halted};
         clock_.skip_to(limits.virtual_time ? std::min(*due, *limits.virtual_time) : *due);
+        if (door) next_visit = door->next_visit(clock_.count());
         break;
       }
     }

@@ -107,6 +107,8 @@ void Player::diverge(std::string what, std::vector<std::string> components) {
 }
 
 std::optional<InstrCount> Player::next_visit(InstrCount now) {
+  // After idling a guest may run on without an event, to an asynchronous Moment: it is looked for from here.
+  if (waiting_ && machine_.clock().sampled() && head_->moment.time <= machine_.clock().now()) waiting_ = false;
   std::optional<InstrCount> progress;
   if (progress_) progress = InstrCount{(now.value / progress_every_ + 1) * progress_every_};
   if (lost_) return now;

@@ -54,11 +54,14 @@ class Hardware final : public KvmEngine {
   EngineStop step() override;
   CpuState state() const override {
     const_cast<Hardware*>(this)->pull();
-    return state_;
+    CpuState state = state_;
+    state.nmi_pending |= nmi_raised_;
+    return state;
   }
   void set_state(const CpuState& state) override {
     state_ = state;
     where_ = Where::here;
+    nmi_raised_ = false;
     config_.interrupts.set_tsc_offset(state.tsc_offset);
   }
   void memory_changed() override {
@@ -96,14 +99,22 @@ class Hardware final : public KvmEngine {
 
   // run() asks before it enters the guest, so there is nothing to wake.
   void interrupt_state_changed() override {}
-  void raise_nmi() override { nmi_raised_ = true; }
+  // The other engine looks at once, also in the middle of a run.
+  void raise_nmi() override {
+    if (lent_) {
+      config_.software->raise_nmi();
+    } else {
+      nmi_raised_ = true;
+    }
+  }
 
  private:
   enum class Where : u8 { here, in_kvm, both };  // the current registers
 
   EngineStop run_inside(InstrCount stop);
   std::optional<EngineStop> before_entry(InstrCount stop);
-  bool interrupt_waits() const { return nmi_raised_ || config_.interrupts.intr(); }
+  bool nmi_waits() const { return nmi_raised_ || state_.nmi_pending; }
+  bool interrupt_waits() const { return nmi_waits() || config_.interrupts.intr(); }
   bool can_deliver() const;
   Status push();
   void pull();
@@ -148,7 +159,8 @@ class Hardware final : public KvmEngine {
   CpuState state_;
   Where where_ = Where::here;
   bool derived_stale_ = false;  // memory changed behind KVM's back
-  bool nmi_raised_ = false;
+  bool nmi_raised_ = false;     // and not in state_ yet
+  bool lent_ = false;           // the other engine has the state
   bool has_points_ = false;
   bool searching_ = false;
   std::optional<u64> string_;  // RIP of a string instruction of which the other engine may have to do the rest
@@ -219,7 +231,7 @@ std::optional<EngineStop> Hardware::before_entry(InstrCount stop) {
 }
 
 bool Hardware::can_deliver() const {
-  if (nmi_raised_) return true;  // rare: the other engine looks closely
+  if (nmi_waits()) return true;  // rare: the other engine looks closely
   if (where_ == Where::in_kvm) return vcpu_->area().ready_for_interrupt_injection && vcpu_->area().if_flag;
   return (state_.rflags & flags::IF) && !state_.sti_shadow && !state_.mov_ss_shadow;
 }
@@ -268,8 +280,9 @@ void Hardware::enter_guest() {
     return;
   }
   const bool waiting = interrupt_waits();
-  if (waiting && !config_.exact_windows) {
-    // Towards the first Moment at which the interrupt can be delivered, by the engine that stops exactly there.
+  if (nmi_waits() || (!config_.exact_windows && (waiting || config_.interrupts.read_cr8() != 0))) {
+    // Towards the first Moment at which the interrupt can be delivered, by the engine that stops exactly there: or at
+    // which one may appear, because the task priority falls. An emulated MOV to CR8 tells nobody.
     step_software();
     return;
   }
@@ -283,9 +296,9 @@ void Hardware::enter_guest() {
   kvm_ran_ = true;
   where_ = Where::in_kvm;
   ++statistics_.exits;
-  handle(exit_of(*vcpu_, result));
-  // A guest's CR8 is the task priority of our interrupt controller.
+  // A guest's CR8 is the task priority of our interrupt controller, which may now be asked.
   if (area.cr8 != config_.interrupts.read_cr8()) config_.interrupts.write_cr8(static_cast<u8>(area.cr8));
+  handle(exit_of(*vcpu_, result));
 }
 
 bool Hardware::is_access(const PortAccess& access, bool joined) {
@@ -523,12 +536,14 @@ bool Hardware::lend_state() {
     config_.software->pages_changed(slots_.take_written());
   }
   config_.software->set_state(state_);
+  lent_ = true;
   return failure_.empty();
 }
 
 // And back. KVM sees changes of page tables only when the guest flushes its TLB, as hardware does.
 void Hardware::take_state_back() {
   state_ = config_.software->state();
+  lent_ = false;
   where_ = Where::here;
   statistics_.software_instructions = config_.software->retired();
   if (const u64 flushes = config_.software->flushes(); flushes != flushes_) {
