@@ -139,7 +139,7 @@ class RecordedOnKvm : public testing::Test {
     const replay::Player& player = (*playback)->player();
     EXPECT_EQ(*end, PlayEnd::complete) << (player.divergence() ? player.divergence()->what : "")
                                        << (player.error() ? player.error()->message : "");
-    EXPECT_GT(player.hashes_checked(), 1u);
+    EXPECT_GT(player.hashes_checked(), 0u);
     EXPECT_EQ((*playback)->machine().state_hash(), recorded.state);
     return player.hashes_checked();
   }
