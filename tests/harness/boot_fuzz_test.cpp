@@ -1,5 +1,6 @@
 // Hostile boot images: random damage to valid ones. Whatever happens must be an error of one line or a boot; the
 // sanitizers watch.
+#include "harness/boot/text_patches.h"
 #include "tests/harness/boot_fixture.h"
 
 namespace rondo::boot {
@@ -33,10 +34,14 @@ class BootFuzz : public BootTest {
       Bytes image = valid;
       damage(image);
       const auto result = boot(image, images::pattern(random() % 64), "x", u64{32} << 20);
-      if (result)
+      if (result) {
         ++booted;
-      else
+        const auto patches =
+            find_text_patches(*memory_, result->text, {.time_stamps = true, .cpuid = true, .random = true});
+        ASSERT_TRUE(apply_text_patches(patches, *memory_));
+      } else {
         ASSERT_EQ(result.error().message.find('\n'), std::string::npos);
+      }
     }
     RecordProperty("booted", static_cast<int>(booted));
   }
@@ -49,6 +54,13 @@ const Bytes kElf = images::elf64({{0x1000000, images::pattern(300)}, {0x1100000,
 const u32 kSize = static_cast<u32>(kElf.size());
 
 TEST_F(BootFuzz, Vmlinux) { fuzz(kElf, 3000); }
+// The executable sections are those of both segments; there is something to find in them.
+TEST_F(BootFuzz, VmlinuxWithSections) {
+  const Bytes text{0x0f, 0x31, 0x0f, 0x01, 0xf9, 0x0f, 0xa2, 0x48, 0x0f, 0xc7, 0xf0, 0xf3, 0x66, 0x0f, 0x31, 0xc3};
+  const Bytes elf = images::elf64({{0x1000000, text}, {0x1100000, text, 100}}, 0x1000000);
+  const u64 first = 64 + 2 * 56;
+  fuzz(images::with_sections(elf, {{first, text.size()}, {first + text.size(), text.size()}}), 3000);
+}
 TEST_F(BootFuzz, BzimageUncompressed) { fuzz(images::bzimage(kElf, kSize), 2000); }
 TEST_F(BootFuzz, BzimageLz4) { fuzz(images::bzimage(images::pack_lz4(kElf), kSize), 1000); }
 TEST_F(BootFuzz, BzimageZstd) { fuzz(images::bzimage(images::pack_zstd(kElf), kSize), 1000); }
