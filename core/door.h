@@ -47,6 +47,8 @@ class Door {
   virtual bool visit(std::optional<VirtualNs> idle_until) = 0;
   // The engine has come to a point that it was asked to look for (Engine::set_search). False: as with visit().
   virtual bool visit_candidate() { return true; }
+  // Now and then while it looks for such a point and the count stands still. False: as with visit().
+  virtual bool visit_search() { return true; }
 };
 
 inline constexpr VirtualNs kNever{~u64{0}};

@@ -103,6 +103,7 @@ RunResult Machine::run(const RunLimits& limits, Door* door) {
         ++steps;
         break;
       case EngineStop::attention:
+        if (door && clock_.counts_events() && !door->visit_search()) return {ExitReason::stopped};
         if (door && clock_.is_waited_for()) {
           const auto visit = door->next_visit(clock_.count());
           next_visit = next_visit && visit ? std::min(*next_visit, *visit) : visit;

@@ -145,6 +145,12 @@ bool Player::visit_candidate() {
   return let_in_events();
 }
 
+bool Player::visit_search() {
+  if (!searching_ || !progress_ || progress_()) return true;
+  stopped_ = true;
+  return false;
+}
+
 void Player::search(bool on) {
   if (on || searching_) machine_.engine().set_search(on ? std::optional(search_point(head_->moment)) : std::nullopt);
   searching_ = on;

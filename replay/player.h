@@ -67,6 +67,7 @@ class Player final : public Door, public TimeSource {
   std::optional<InstrCount> next_visit(InstrCount now) override;
   bool visit(std::optional<VirtualNs> idle_until) override;
   bool visit_candidate() override;
+  bool visit_search() override;
 
   // Recordings with sampled time (made on KVM): the machine's clock must use the player.
   VirtualNs at_event(VirtualNs now, bool joined) override;

@@ -148,6 +148,10 @@ EngineStop Interpreter::run_to(InstrCount stop, u64 instructions) {
         return EngineStop::count_reached;
       }
       set_stop(next_stop(count()));
+      if (debug_.search() && config_.clock.counts_events()) {  // nothing else shows that it goes on
+        sync();
+        return EngineStop::attention;
+      }
       cpu_.attention =
           true;  // interrupt() may have been called, and a timer armed meanwhile may be due within this slice
     }

@@ -66,6 +66,10 @@ class Recounter final : public Door {
     return !given_up_ && status_;
   }
   bool visit_candidate() override { return playback_.player().visit_candidate(); }
+  bool visit_search() override {
+    if (progress_) given_up_ = !progress_(machine_.clock());
+    return !given_up_;
+  }
 
  private:
   static constexpr u64 kLook = 64;  // events

@@ -64,6 +64,7 @@ class MemoryFaults final : public Door {
   }
 
   bool visit_candidate() override { return inner_->visit_candidate(); }
+  bool visit_search() override { return inner_->visit_search(); }
 
   void moved(InstrCount count, bool entered) { done_at_ = entered ? std::optional(count) : std::nullopt; }
 

@@ -4,6 +4,7 @@
 
 #include "harness/host/clock.h"
 #include "tests/gdb/fuzzed_stub.h"
+#include "tests/slow.h"
 
 namespace rondo::gdb {
 namespace {
@@ -50,8 +51,7 @@ TEST(GdbStub, WritingTwiceTheSameIsNoBranch) {
 }
 
 TEST(GdbStub, NothingThatComesCanHurtIt) {
-  const char* slow = std::getenv("RONDO_SLOW_TESTS");
-  const bool full = slow && std::string(slow) == "1";
+  const bool full = rondo::slow_tests();
 #ifdef RONDO_SANITIZED
   const u64 packets = full ? 5'000 : 500;
 #else

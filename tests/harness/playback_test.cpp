@@ -205,5 +205,34 @@ TEST_F(PlaybackTest, RemarksChangeNothing) {
   play_to_the_end(*playback, 10);
 }
 
+// A replay that never comes to the registers of an asynchronous Moment, in a guest that has no events: somebody must be
+// able to stop it.
+TEST(PlaybackOfSampledTime, SearchInVainCanBeStopped) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "astray";
+  BoardConfig config;
+  config.memory_bytes = u64{4} << 20;
+  images::Bytes bytes = kernel();
+  bytes.resize(32);
+  for (const u8 byte : {0xeb, 0xfe}) bytes.push_back(byte);  // jmp .
+  config.kernel = Image::of("kernel", bytes);
+  const auto board = Board::create(config).value();
+  replay::Manifest manifest = describe(*board, config, {}, "test");
+  manifest.machine.engine = kOnKvm;
+  {
+    const std::vector<replay::NewImage> images = {{"kernel", "kernel", config.kernel.bytes}};
+    auto writer = replay::RecordingWriter::create(path, manifest, images).value();
+    replay::Moment nowhere{.count = {}, .time = {}, .rip = 0x100020, .rcx = 12345, .synchronous = 0};
+    nowhere.fingerprint = replay::Fingerprint{{1, 2}, {3, 4}};
+    ASSERT_TRUE(writer.append(nowhere, replay::SampledTime{VirtualNs{1000}}));
+    ASSERT_TRUE(writer.flush());
+  }
+  const auto playback = Playback::open(path, nullptr).value();
+  int asked = 0;
+  playback->player().on_progress(64, [&] { return ++asked < 3; });
+  EXPECT_EQ(playback->seek({}).value(), PlayEnd::target);
+  EXPECT_EQ(asked, 3);
+}
+
 }  // namespace
 }  // namespace rondo::recordings

@@ -9,13 +9,11 @@
 #include <vector>
 
 #include "core/base/types.h"
+#include "tests/slow.h"
 
 namespace rondo::replay::test {
 
-inline bool slow_tests() {
-  const char* value = std::getenv("RONDO_SLOW_TESTS");
-  return value && std::string(value) == "1";
-}
+using rondo::slow_tests;
 
 class Corruptor {
  public:

@@ -12,6 +12,7 @@
 #include "harness/board.h"
 #include "harness/kvm/host.h"
 #include "tests/core/kvm/cpu_states.h"
+#include "tests/slow.h"
 
 namespace rondo {
 namespace {
@@ -100,7 +101,7 @@ TEST_F(Handover, EveryEventLeavesTheSameState) {
 }
 
 TEST_F(Handover, RunsEndAsIfTheyHadNeverLeft) {
-  const unsigned handovers = std::getenv("RONDO_SLOW_TESTS") ? 1000 : 100;
+  const unsigned handovers = rondo::slow_tests() ? 1000 : 100;
   Guest reference;
   reference.start("kvm_tasks");
   ASSERT_TRUE(reference.run_to(u64{1} << 40));

@@ -11,6 +11,7 @@
 #include "harness/recordings/playback.h"
 #include "harness/recordings/start.h"
 #include "replay/recorder.h"
+#include "tests/slow.h"
 
 namespace rondo {
 namespace {
@@ -86,9 +87,7 @@ class PatchedKernel : public testing::Test {
 };
 
 TEST_F(PatchedKernel, RunsOnKvmInStagesAndReplays) {
-  const char* wanted = std::getenv("RONDO_SLOW_TESTS");
-  const bool slow = wanted && std::string(wanted) == "1";
-  record(slow ? Stages{500, 1'500, 40'000, 400} : Stages{2'000, 2'000, 6'000, 200});
+  record(slow_tests() ? Stages{500, 1'500, 40'000, 400} : Stages{2'000, 2'000, 6'000, 200});
   if (HasFatalFailure()) return;
   EXPECT_GT(on_kvm_, 0u);
   auto playback = recordings::Playback::open(directory(), nullptr);

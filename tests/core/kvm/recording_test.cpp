@@ -13,6 +13,7 @@
 #include "harness/recordings/playback.h"
 #include "harness/recordings/start.h"
 #include "replay/recorder.h"
+#include "tests/slow.h"
 
 namespace rondo {
 namespace {
@@ -158,7 +159,7 @@ class GuestOnKvm : public RecordedOnKvm, public testing::WithParamInterface<cons
 
 // Every recording replays in software, run and stepped, and on KVM, with all code there and with CPL 3 only.
 TEST_P(GuestOnKvm, ReplaysOnBothEngines) {
-  const bool slow = std::getenv("RONDO_SLOW_TESTS") != nullptr;
+  const bool slow = rondo::slow_tests();
   const bool brief = GetParam() == std::string("kvm_strings") || GetParam() == std::string("kvm_nested");
   const unsigned recordings = slow ? 300 / std::size(kGuests) : brief ? 1 : 2;
   // From 50 us to 10 ms.
@@ -281,7 +282,7 @@ TEST_F(RecordedOnKvm, EveryPrefixReplays) {
   record("kvm_strings", 200'000, directory.recording(), false);
   auto reader = replay::RecordingReader::open(directory.recording());
   ASSERT_TRUE(reader);
-  const bool slow = std::getenv("RONDO_SLOW_TESTS") != nullptr;
+  const bool slow = rondo::slow_tests();
   const u64 events = reader->check().events;
   u64 torn = 0, n = 0;
   std::optional<VirtualNs> before;

@@ -8,6 +8,7 @@
 
 #include "core/state/stream.h"
 #include "tests/core/software/test_machine.h"
+#include "tests/slow.h"
 
 namespace rondo::software {
 namespace {
@@ -314,8 +315,7 @@ void report(Mode mode, u64 seed) {
 TEST(SystemFuzz, HostileTablesAndCode) {
   const char* wanted = std::getenv("RONDO_FUZZ_ROUNDS");
   const char* first = std::getenv("RONDO_FUZZ_FIRST");
-  const char* slow = std::getenv("RONDO_SLOW_TESTS");
-  const u64 rounds = wanted ? std::strtoull(wanted, nullptr, 10) : slow && *slow == '1' ? 5'000 : 100;
+  const u64 rounds = wanted ? std::strtoull(wanted, nullptr, 10) : rondo::slow_tests() ? 5'000 : 100;
   const u64 begin = first ? std::strtoull(first, nullptr, 10) : 0;
   u64 stuck = 0, instructions = 0;
   for (u64 round = begin; round < begin + rounds; ++round) {
