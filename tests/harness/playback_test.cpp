@@ -222,7 +222,10 @@ TEST(PlaybackOfSampledTime, SearchInVainCanBeStopped) {
   {
     const std::vector<replay::NewImage> images = {{"kernel", "kernel", config.kernel.bytes}};
     auto writer = replay::RecordingWriter::create(path, manifest, images).value();
-    replay::Moment nowhere{.count = {}, .time = {}, .rip = 0x100020, .rcx = 12345, .synchronous = 0};
+    replay::Moment nowhere;
+    nowhere.rip = 0x100020;
+    nowhere.rcx = 12345;
+    nowhere.synchronous = 0;
     nowhere.fingerprint = replay::Fingerprint{{1, 2}, {3, 4}};
     ASSERT_TRUE(writer.append(nowhere, replay::SampledTime{VirtualNs{1000}}));
     ASSERT_TRUE(writer.flush());
