@@ -16,6 +16,7 @@ constexpr std::array<std::string_view, 16> kConditions = {"O", "NO", "B", "NB", 
 
 // Extensions that the CPU model does not have; everything else that Zydis knows must decode.
 bool in_model(const ZydisDecodedInstruction& inst) {
+  if (inst.mnemonic == ZYDIS_MNEMONIC_XGETBV) return true;  // what it does in the model: core/cpu/host_cpuid.h
   switch (inst.meta.isa_ext) {
     case ZYDIS_ISA_EXT_BASE:
     case ZYDIS_ISA_EXT_AMD3DNOW_PREFETCH:

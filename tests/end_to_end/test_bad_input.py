@@ -95,7 +95,7 @@ def test_flag_without_value(refuse):
     [
         ("--cpus", "2"),
         ("--cpus", "0"),
-        ("--engine", "kvm"),
+        ("--engine", "kvm", "--max-instructions", "1000"),
         ("--engine", "magic"),
         ("--max-instructions", "many"),
         ("--max-time", "-1s"),
