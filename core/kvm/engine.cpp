@@ -280,7 +280,8 @@ void Hardware::enter_guest() {
     return;
   }
   const bool waiting = interrupt_waits();
-  if (nmi_waits() || (!config_.exact_windows && (waiting || config_.interrupts.read_cr8() != 0))) {
+  const bool may_lower_priority = !config_.supervisor_in_software && config_.interrupts.read_cr8() != 0;  // CPL 0 only
+  if (nmi_waits() || (!config_.exact_windows && (waiting || may_lower_priority))) {
     // Towards the first Moment at which the interrupt can be delivered, by the engine that stops exactly there: or at
     // which one may appear, because the task priority falls. An emulated MOV to CR8 tells nobody.
     step_software();

@@ -367,6 +367,7 @@ def test_linux(rondo, command, kernel, initramfs, tmp_path, slow, userland):
     status, replayed_console, errors, on_kvm = command("replay", recording, "--engine", "kvm", "--insist")
     assert (status, errors) == (0, "") and on_kvm["replay"]["complete"]
     assert same_end(recorded, on_kvm) and replayed_console == console
+    assert on_kvm["replay"]["kvm"]["user_entries"] > 100  # its programs did run there
     # From checkpoints.
     total = recorded["instructions"]
     for part in (3, 2):
