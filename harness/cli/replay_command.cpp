@@ -59,7 +59,7 @@ Status check_options(const ReplayOptions& o) {
 
 // How to run on this host's KVM. Fail closed: a guest that could see here what was not recorded is refused, unless the
 // user insists.
-Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker, SeenProcessor& processor) {
+Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker, std::optional<unsigned>& processor) {
   const Result<replay::Manifest> manifest = replay::read_manifest(o.directory);
   if (!manifest) return manifest.error();
   const bool programs_only = recordings::has_fact(*manifest, recordings::kSupervisorFact);
@@ -73,11 +73,11 @@ Result<KvmSettings> settings_of(const ReplayOptions& o, Kicker& kicker, SeenProc
                  "--engine software replays exactly, or names the instruction"};
   }
   if (const auto seen = recordings::host_cpuid_of(manifest->machine)) {
-    Result<SeenProcessor> pinned = pin_to_processor(*seen);
-    if (!pinned && !o.insist)
-      return Error{"--engine kvm: " + pinned.error().message +
+    const Result<SeenProcessor> found = see_processor(*seen);
+    if (!found && !o.insist)
+      return Error{"--engine kvm: " + found.error().message +
                    ": --insist tries it all the same, --engine software replays it everywhere"};
-    if (pinned) processor = std::move(*pinned);
+    if (found) processor = found->processor;
   }
   plan->settings.kicker = &kicker;
   return plan->settings;
@@ -147,7 +147,7 @@ int replay_command(const ReplayOptions& options) {
     if (!created) return fail(created.error().message);
     report_file.emplace(std::move(*created));
   }
-  SeenProcessor processor;
+  std::optional<unsigned> processor;
   HostKicker kicker(kLookEveryNs);
   std::optional<KvmSettings> kvm;
   if (options.engine == "kvm") {
@@ -184,6 +184,8 @@ int replay_command(const ReplayOptions& options) {
   };
   kicker.ask([&] { return user_stopped |= host::StopSignals::pending() != 0; });
   const CrashContext context(playback.machine());
+  std::optional<host::PinnedThread> pinned;
+  if (processor) pinned.emplace(*processor);
   playback.player().on_progress(playback.machine().clock().sampled() ? kPollEveryEvents : kPollEvery, attend);
   Result<PlayEnd> end = playback.seek(target);
   while (end && *end == PlayEnd::cut_off && options.follow && !user_stopped) {

@@ -277,7 +277,7 @@ int run_command(const RunOptions& given) {
   }
 
   std::optional<KvmPlan> plan;
-  SeenProcessor processor;
+  std::optional<unsigned> processor;
   HostTimeSource host_time;
   HostKicker kicker(options.kick_every_ns);
   if (options.engine == "kvm") {
@@ -294,10 +294,10 @@ int run_command(const RunOptions& given) {
     options.board.command_line += plan->kernel_parameters;
     options.board.find_patches = plan->find_patches;
     if (plan->settings.user_cpuid_leaks) {
-      Result<SeenProcessor> seen = pin_to_processor();
+      Result<SeenProcessor> seen = see_processor();
       if (!seen) return fail(seen.error().message);
-      processor = std::move(*seen);
-      options.board.host_cpuid = std::move(processor.shown);
+      processor = seen->processor;
+      options.board.host_cpuid = std::move(seen->shown);
     }
   }
 
@@ -354,6 +354,8 @@ int run_command(const RunOptions& given) {
   }
   session.plant(**plants);
   if (plan) session.follow(host_time);
+  std::optional<host::PinnedThread> pinned;
+  if (processor) pinned.emplace(*processor);
   kicker.ask([&session] { return session.wants_out(); });
   Result<RunResult> result = run_with_stations(
       options, **board, session, trace_file.is_open() ? static_cast<std::ostream*>(&trace_file) : &std::cerr);

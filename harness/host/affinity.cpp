@@ -17,7 +17,7 @@ std::vector<unsigned> allowed_processors() {
   return list;
 }
 
-PinnedThread::PinnedThread() : PinnedThread(static_cast<unsigned>(sched_getcpu())) {}
+unsigned current_processor() { return static_cast<unsigned>(sched_getcpu()); }
 
 PinnedThread::PinnedThread(unsigned processor) : saved_(std::make_unique<Saved>()) {
   if (processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof saved_->set, &saved_->set) != 0) return;

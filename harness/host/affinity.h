@@ -10,11 +10,11 @@ namespace rondo::host {
 
 // The processors that the calling thread may run on.
 std::vector<unsigned> allowed_processors();
+unsigned current_processor();
 
 // The calling thread stays on one processor while this lives. Where the host does not let it, nothing changes.
 class PinnedThread {
  public:
-  PinnedThread();  // to the processor that it runs on
   explicit PinnedThread(unsigned processor);
   ~PinnedThread();
   PinnedThread(const PinnedThread&) = delete;

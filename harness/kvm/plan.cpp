@@ -16,12 +16,13 @@ constexpr char kGlibcTunables[] =
     " GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX512CD,-AVX512DQ,"
     "-AVX_Fast_Unaligned_Load,-BMI1,-BMI2,-LZCNT,-MOVBE,-FMA,-FMA4,-RTM,-XSAVE,-XSAVEC,-ERMS,-FSRM";
 
-Result<SeenProcessor> look(std::unique_ptr<host::PinnedThread> pinned) {
+Result<SeenProcessor> look_at(unsigned processor) {
+  const host::PinnedThread pinned(processor);
   const kvm::System::Opened opened = kvm::System::open();
   if (!opened.system) return opened.error;
   Result<HostCpuid> shown = doctor::probe_host_cpuid(*opened.system);
   if (!shown) return shown.error();
-  return SeenProcessor{std::move(pinned), std::move(*shown)};
+  return SeenProcessor{processor, std::move(*shown)};
 }
 
 }  // namespace
@@ -77,11 +78,11 @@ std::vector<std::string> unpatched_marks(const KvmPlan& plan, const Board& board
   return {"not guaranteed if a kernel module or a program uses RDTSC: only those in the kernel's image were replaced"};
 }
 
-Result<SeenProcessor> pin_to_processor() { return look(std::make_unique<host::PinnedThread>()); }
+Result<SeenProcessor> see_processor() { return look_at(host::current_processor()); }
 
-Result<SeenProcessor> pin_to_processor(const HostCpuid& wanted) {
+Result<SeenProcessor> see_processor(const HostCpuid& wanted) {
   for (const unsigned processor : host::allowed_processors()) {
-    Result<SeenProcessor> seen = look(std::make_unique<host::PinnedThread>(processor));
+    Result<SeenProcessor> seen = look_at(processor);
     if (!seen || seen->shown == wanted) return seen;
   }
   return Error{"no processor of this host shows programs the CPUID of the recording"};

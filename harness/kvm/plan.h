@@ -32,14 +32,15 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care);
 // What else a recording of this board is not guaranteed against, one line each.
 std::vector<std::string> unpatched_marks(const KvmPlan& plan, const Board& board);
 
-// Where CPUID shows the host's processor to programs (KvmSettings::user_cpuid_leaks): the calling thread is pinned to
-// one processor, because some leaves tell them apart, and its answers become the machine's.
+// Where CPUID shows the host's processor to programs (KvmSettings::user_cpuid_leaks): its answers become the machine's.
+// Some leaves tell one processor from another, so the thread that runs the guest is to be pinned to this one: when the
+// threads that help it have been started, because they would be pinned with it.
 struct SeenProcessor {
-  std::unique_ptr<host::PinnedThread> pinned;
+  unsigned processor = 0;
   HostCpuid shown;
 };
-Result<SeenProcessor> pin_to_processor();
-// To one that shows just this. Fails if there is none.
-Result<SeenProcessor> pin_to_processor(const HostCpuid& wanted);
+Result<SeenProcessor> see_processor();
+// One that shows just this. Fails if there is none.
+Result<SeenProcessor> see_processor(const HostCpuid& wanted);
 
 }  // namespace rondo
