@@ -152,7 +152,6 @@ Result<std::unique_ptr<Engine>> Board::Parts::make_engine(EngineKind kind, CpuPi
                                         .interrupts = *devices.lapic,
                                         .exit_requested = [this] { return machine.exit_requested(); },
                                         .patched_text = !text_patches.empty(),
-
                                         .host_cpuid = host_cpuid ? &*host_cpuid : nullptr});
   if (kind == EngineKind::software) {
     its_pins = software.get();

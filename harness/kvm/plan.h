@@ -1,7 +1,6 @@
 // What this host's KVM can be trusted with: from the facts that `rondo doctor` finds to how a machine is run on it.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 

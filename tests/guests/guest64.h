@@ -10,6 +10,16 @@ struct trap_record trap;
 u64 recover_rip, recover_rsp;
 void (*trap_hook)(u64* frame);
 
+// Of an exception that nobody expected: says so and ends the run.
+static inline void fail_at_trap(void) {
+  put("FAIL unexpected exception ");
+  put_hex(trap.vector);
+  put(" at ");
+  put_hex(trap.rip);
+  put("\n");
+  outl(0xf4, 1);
+}
+
 extern u64 gdt[], pml4[], pdpt[], pd0[];
 extern u8 tss[], idt_stubs[], syscall_entry[], sysenter_entry[], gdt_end[];
 

@@ -53,12 +53,7 @@ static void on_trap(u64* frame) {
       if (traps % 64 == 0) frame[2] &= ~0x100ull;
       break;
     default:
-      put("FAIL unexpected exception ");
-      put_hex(trap.vector);
-      put(" at ");
-      put_hex(trap.rip);
-      put("\n");
-      outl(0xf4, 1);
+      fail_at_trap();
   }
 }
 

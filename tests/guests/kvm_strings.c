@@ -27,12 +27,7 @@ static void on_trap(u64* frame) {
     mix(trap.error);
     return;
   }
-  put("FAIL unexpected exception ");
-  put_hex(trap.vector);
-  put(" at ");
-  put_hex(trap.rip);
-  put("\n");
-  outl(0xf4, 1);
+  fail_at_trap();
 }
 
 #define STRING(instruction, to, from, n, port) \

@@ -79,12 +79,7 @@ static void on_trap(u64* frame) {
     ++faults;
     return;
   }
-  put("FAIL unexpected exception ");
-  put_hex(trap.vector);
-  put(" at ");
-  put_hex(trap.rip);
-  put("\n");
-  outl(0xf4, 1);
+  fail_at_trap();
 }
 
 static void task_is_done(u64 result) {

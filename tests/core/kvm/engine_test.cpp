@@ -63,15 +63,20 @@ TEST_F(OnKvm, DevicesAsOnTheSoftwareEngine) {
   EXPECT_EQ(run_guest(guest_path("kvm_devices"), EngineKind::kvm), software);
 }
 
-TEST_F(OnKvm, StopFromAnotherThreadEndsABusyGuest) {
-  HostKicker kicker;
-  HostTimeSource time;
+// Nothing in its memory.
+Result<std::unique_ptr<Board>> empty_board(HostKicker& kicker, HostTimeSource& time) {
   BoardConfig config;
   config.memory_bytes = u64{2} << 20;
   config.engine = EngineKind::kvm;
   config.kvm.kicker = &kicker;
   config.time_source = &time;
-  auto board = Board::create(config);
+  return Board::create(config);
+}
+
+TEST_F(OnKvm, StopFromAnotherThreadEndsABusyGuest) {
+  HostKicker kicker;
+  HostTimeSource time;
+  const auto board = empty_board(kicker, time);
   ASSERT_TRUE(board) << board.error().message;
   Machine& machine = (*board)->machine();
   const u8 loop[] = {0xeb, 0xfe};
@@ -90,12 +95,7 @@ TEST_F(OnKvm, StopFromAnotherThreadEndsABusyGuest) {
 TEST_F(OnKvm, StateRoundTrip) {
   HostKicker kicker;
   HostTimeSource time;
-  BoardConfig config;
-  config.memory_bytes = u64{2} << 20;
-  config.engine = EngineKind::kvm;
-  config.kvm.kicker = &kicker;
-  config.time_source = &time;
-  auto board = Board::create(config);
+  const auto board = empty_board(kicker, time);
   ASSERT_TRUE(board) << board.error().message;
   Machine& machine = (*board)->machine();
   CpuState s = CpuState::at_reset();
