@@ -56,6 +56,10 @@ struct LazyFlags {
   void set_cf_of(bool cf, bool of) {
     aux = (aux & ~(u64{3} << 62)) | u64{cf} << 63 | u64{cf != of} << 62;
   }
+  void set_after_division() {  // AF set; PF, ZF, SF clear; CF and OF as they were (docs/undefined-flags.md)
+    result = 1;
+    aux = (aux & u64{3} << 62) | 8;
+  }
 
   // Condition codes by the low four bits of their encoding (SDM 1 appendix B).
   template <unsigned Condition>

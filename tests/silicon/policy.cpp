@@ -104,8 +104,6 @@ u64 undefined_flags(const Instruction& instruction) {
 
 bool fits_sequences(const Instruction& instruction, bool profile_host) {
   switch (instruction.operation) {
-    case Operation::DIV:
-    case Operation::IDIV:
     case Operation::FXSAVE:   // may or may not show the x87 pointers
     case Operation::FXRSTOR:  // ... load them
     case Operation::JMP_INDIRECT:

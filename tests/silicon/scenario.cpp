@@ -54,10 +54,7 @@ Tolerance tolerance_of(const TestCase& test, const CodeImage& code, bool profile
   Tolerance tolerance;
   for_each_instruction(test, code, [&](const decoder::Instruction& instruction) {
     const u64 undefined = undefined_flags(instruction);
-    // Division is the exception: the profile leaves flags alone, Zen sets some by the quotient.
-    const bool division =
-        instruction.operation == decoder::Operation::DIV || instruction.operation == decoder::Operation::IDIV;
-    if (!profile_host || division) tolerance.ignored_flags |= undefined;
+    if (!profile_host) tolerance.ignored_flags |= undefined;
     tolerance.image |= moves_image(instruction.operation);
     tolerance.approximate |= approximate(instruction.operation);
   });

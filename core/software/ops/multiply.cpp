@@ -1,4 +1,4 @@
-// MUL, IMUL, DIV, IDIV. SF, ZF, AF and PF stay (docs/undefined-flags.md).
+// MUL, IMUL, DIV, IDIV. What they leave open: docs/undefined-flags.md.
 #include "core/software/ops/multiply_math.h"
 
 #include "core/software/ops/alu_forms.h"
@@ -70,6 +70,7 @@ const Op* divide(Vcpu& cpu, const Op* op) {
     return divide_error(cpu, op);
   cpu.set_reg<T>(gpr_slot(RAX), q.quotient);
   cpu.set_reg<T>(kHigh<T>, q.remainder);
+  cpu.lazy.set_after_division();
   return finish(cpu, op, b.status);
 }
 

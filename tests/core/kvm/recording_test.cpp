@@ -155,33 +155,29 @@ class RecordedOnKvm : public testing::Test {
   }
 };
 
-class GuestOnKvm : public RecordedOnKvm, public testing::WithParamInterface<const char*> {};
+constexpr u64 kKickIntervals[] = {50'000, 200'000, 700'000, 3'000'000, 10'000'000};  // ns
+class GuestOnKvm : public RecordedOnKvm, public testing::WithParamInterface<std::tuple<const char*, u64>> {};
 
 // Every recording replays in software, run and stepped, and on KVM, with all code there and with CPL 3 only.
 TEST_P(GuestOnKvm, ReplaysOnBothEngines) {
+  const auto [guest, kick_interval] = GetParam();
   const bool slow = rondo::slow_tests();
-  const bool brief = GetParam() == std::string("kvm_strings") || GetParam() == std::string("kvm_nested");
-  const unsigned recordings = slow ? 300 / std::size(kGuests) : brief ? 1 : 2;
-  // From 50 us to 10 ms.
-  constexpr u64 kIntervals[] = {50'000, 200'000, 500'000, 1'000'000, 3'000'000, 10'000'000};
+  const unsigned recordings = slow ? 300 / std::size(kGuests) / std::size(kKickIntervals) : 1;
   constexpr u64 kHashIntervals[] = {150, 31, 1, 200, 7};
   u64 asynchronous = 0, hashes = 0;
   for (unsigned i = 0; i < recordings; ++i) {
-    const u64 interval = kIntervals[i % std::size(kIntervals)] + 977 * (i / std::size(kIntervals));
+    const u64 interval = kick_interval + 977 * i;
     SCOPED_TRACE("kicked every " + std::to_string(interval) + " ns, recording " + std::to_string(i));
     const Directory directory;
     const Recorded recorded =
-        record(GetParam(), interval, directory.recording(), i % 2 == 0, kHashIntervals[i % std::size(kHashIntervals)]);
+        record(guest, interval, directory.recording(), i % 2 == 0, kHashIntervals[i % std::size(kHashIntervals)]);
     EXPECT_EQ(recorded.result.reason, ExitReason::debug_exit);
     EXPECT_EQ(recorded.result.debug_exit_code, 1u);
     hashes += expect_replays(directory.recording(), recorded, Drive::run);
     expect_replays(directory.recording(), recorded, Drive::kvm, interval);
     expect_replays(directory.recording(), recorded, Drive::user_on_kvm, interval);
-    // Stepping is the slow reference drive.
-    const bool steps = GetParam() == std::string("kvm_tasks")     ? slow && i % 25 == 1  // two minutes
-                       : GetParam() == std::string("kvm_devices") ? slow || i == 0
-                                                                  : slow;
-    if (steps) expect_replays(directory.recording(), recorded, Drive::step);
+    // The slow reference drive.
+    if (slow || guest == std::string("kvm_devices")) expect_replays(directory.recording(), recorded, Drive::step);
     asynchronous += asynchronous_moments(directory.recording());
     if (HasFailure()) return;
   }
@@ -189,8 +185,12 @@ TEST_P(GuestOnKvm, ReplaysOnBothEngines) {
   RecordProperty("state_hashes", static_cast<int>(hashes));
 }
 
-INSTANTIATE_TEST_SUITE_P(Guests, GuestOnKvm, testing::ValuesIn(kGuests),
-                         [](const auto& guest) { return std::string(guest.param); });
+INSTANTIATE_TEST_SUITE_P(Guests, GuestOnKvm,
+                         testing::Combine(testing::ValuesIn(kGuests), testing::ValuesIn(kKickIntervals)),
+                         [](const auto& test) {
+                           return std::string(std::get<0>(test.param)) + "_kicked_every_" +
+                                  std::to_string(std::get<1>(test.param) / 1000) + "_us";
+                         });
 
 // A program that reads the time stamp counter, which KVM does not log: the replay stops there and says so.
 TEST_F(RecordedOnKvm, UnloggedTimeStampIsNamed) {
