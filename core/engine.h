@@ -20,7 +20,7 @@ enum class EngineStop : u8 {
   shutdown,       // triple fault
   interrupted,    // Engine::interrupt() was called
   debug,          // a debugger's point: Engine::debug_stop() says which
-  user,           // CPL 3 is reached (SoftwareEngine::run_supervisor())
+  user,           // CPL 3 is reached (SoftwareEngine::run_slice())
   candidate,      // the registers are those of set_search()
   failed          // the host failed: failure() says how, and the vCPU cannot go on
 };

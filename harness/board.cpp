@@ -169,6 +169,7 @@ Result<std::unique_ptr<Engine>> Board::Parts::make_engine(EngineKind kind, CpuPi
                                    .exact_windows = kvm.exact_windows,
                                    .patched_text = !text_patches.empty(),
                                    .supervisor_in_software = kvm.supervisor_in_software,
+                                   .host_descriptors = kvm.user_descriptors_leak,
                                    .host_traps_time_stamps = kvm.host_traps_time_stamps});
   if (!hardware) return hardware.error();
   its_pins = hardware->get();

@@ -45,6 +45,7 @@ struct KvmSettings {
   bool exact_windows = false;  // as `rondo doctor` found it
   bool supervisor_in_software = false;
   bool host_traps_time_stamps = false;  // with it: kvm::VcpuHandle::trap_time_stamps()
+  bool user_descriptors_leak = false;   // at CPL 3 the host's descriptors are used, and only 64-bit code can do without
   bool user_cpuid_leaks = false;        // CPUID at CPL 3 shows the host's: a recording says so
 };
 

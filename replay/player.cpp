@@ -92,6 +92,8 @@ std::string Player::not_in_the_model() const {
   for (const UnsupportedInstruction& u : machine_.engine().unsupported())
     what +=
         "; at RIP " + hex(u.rip) + " it executed " + u.bytes + ", which the CPU model does not have but the host may";
+  for (const auto& [name, rip] : doubtful_)
+    what += "; its " + name + " at RIP " + hex(rip) + " may do something else on the host of the recording";
   return what;
 }
 
@@ -210,6 +212,8 @@ void Player::at_user_cpuid(u64 rip) {
     lose("the guest executes CPUID at CPL 3, at RIP " + hex(rip) +
          ", where KVM on the host of the recording shows features that the model hides: what it saw is not known");
 }
+
+void Player::at_doubtful(u64 rip, std::string_view name) { doubtful_.try_emplace(std::string(name), rip); }
 
 VirtualNs Player::at_kick(VirtualNs) { return std::get<SampledTime>(head_->body).time; }
 

@@ -2,6 +2,7 @@
 // holds the machine to every state hash on the way.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,6 +74,7 @@ class Player final : public Door, public TimeSource {
   VirtualNs at_event(VirtualNs now, bool joined) override;
   VirtualNs at_time_stamp(VirtualNs now, u64 rip) override;
   void at_user_cpuid(u64 rip) override;
+  void at_doubtful(u64 rip, std::string_view name) override;
   VirtualNs at_kick(VirtualNs now) override;
   bool is_late(VirtualNs, VirtualNs) const override { return false; }
   bool next_joins() const override;
@@ -111,6 +113,7 @@ class Player final : public Door, public TimeSource {
   bool searching_ = false;      // for the Moment of the head, by its fingerprint
   bool unseen_ = false;         // the head's count is that of the event before it: it has to be looked at
   bool user_cpuid_unknown_ = false;
+  std::map<std::string, u64> doubtful_;  // the RIP at which each was seen first
   bool torn_ = false;                // the recording breaks off between the events of one instruction
   std::optional<std::string> lost_;  // what went wrong in the middle of an instruction
   std::optional<u64> stop_event_;

@@ -136,8 +136,11 @@ class Hardware final : public KvmEngine {
   void on_halt();
   void on_kick();
   void consider_moment(bool interruptible);
-  EngineStop run_supervisor(InstrCount stop);
-  bool runs_here() const { return !config_.supervisor_in_software || UserView::fits(state_); }
+  EngineStop run_slice(InstrCount stop, u64 instructions, bool ends_at_user);
+  UserView::Fit fit() const {
+    if (!config_.supervisor_in_software) return UserView::Fit::fits;
+    return UserView::fit(state_, config_.host_descriptors);
+  }
   bool go_to_moment();
   EngineStop step_software();
   EngineStop run_software(InstrCount stop);
@@ -202,12 +205,21 @@ EngineStop Hardware::run(InstrCount stop) {
 EngineStop Hardware::run_inside(InstrCount stop) {
   while (failure_.empty()) {
     if (const auto why = before_entry(stop)) return *why;
-    if (runs_here()) {
-      enter_guest();
-    } else if ((state_.segment[CS].selector & 3) == 3) {
-      step_software();
-    } else if (const EngineStop why = run_supervisor(stop); why != EngineStop::user) {
-      return why;
+    constexpr u64 kMillisecond = 300'000;  // instructions, about: the host's time is looked at in between
+    constexpr u64 kBrief = 20'000;
+    switch (fit()) {
+      case UserView::Fit::fits:
+        enter_guest();
+        break;
+      case UserView::Fit::not_yet:
+        step_software();
+        break;
+      case UserView::Fit::other_code:
+        if (const EngineStop why = run_slice(stop, kBrief, false); why != EngineStop::user) return why;
+        break;
+      case UserView::Fit::supervisor:
+        if (const EngineStop why = run_slice(stop, kMillisecond, true); why != EngineStop::user) return why;
+        break;
     }
   }
   return EngineStop::failed;
@@ -560,11 +572,10 @@ EngineStop Hardware::run_software(InstrCount stop) {
   return why;
 }
 
-// To CPL 3, with a look at the host's time now and then: EngineStop::user if this is to go on.
-EngineStop Hardware::run_supervisor(InstrCount stop) {
-  constexpr u64 kSlice = 300'000;  // instructions, about a millisecond
+// Some of the guest, by the other engine, and a look at the host's time: EngineStop::user if this is to go on.
+EngineStop Hardware::run_slice(InstrCount stop, u64 instructions, bool ends_at_user) {
   if (!lend_state()) return EngineStop::failed;
-  const EngineStop why = config_.software->run_supervisor(stop, kSlice);
+  const EngineStop why = config_.software->run_slice(stop, instructions, ends_at_user);
   take_state_back();
   if (why != EngineStop::count_reached || config_.clock.count() >= stop) return why;
   consider_moment(state_.rflags & flags::IF);

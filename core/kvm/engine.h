@@ -42,6 +42,7 @@ struct KvmEngineConfig {
   bool exact_windows = false;                // interrupt windows open exactly where they should (rondo doctor)
   bool patched_text = false;                 // core/cpu/patched_text.h
   bool supervisor_in_software = false;       // only CPL 3 on KVM: this one emulates the rest (core/kvm/user_view.h)
+  bool host_descriptors = false;             // with supervisor_in_software: only 64-bit code at CPL 3 can do without
   bool host_traps_time_stamps = false;       // with supervisor_in_software: see VcpuHandle::trap_time_stamps()
 };
 

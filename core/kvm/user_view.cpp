@@ -1,5 +1,6 @@
 #include "core/kvm/user_view.h"
 
+#include "core/cpu/canonical.h"
 #include "core/kvm/state.h"
 
 namespace rondo::kvm {
@@ -31,10 +32,17 @@ Result<bool> is_behind_int3(const VcpuHandle& vcpu, const PhysicalMemory& memory
   return is_behind(vcpu, memory, s, kInt3);
 }
 
-bool UserView::fits(const CpuState& s) {
-  return (s.efer & efer::LMA) && (s.segment[CS].selector & 3) == 3 && s.activity == Activity::running &&
-         !(s.rflags & (flags::TF | flags::VM)) && !(s.dr7 & kEnabledBreakpoints) && !s.pending_debug && !s.sti_shadow &&
-         !s.mov_ss_shadow && !s.nmi_pending;
+// Some hosts' KVM loses NT, never checks alignment, and emulates code whose RSP is not canonical, not always rightly.
+UserView::Fit UserView::fit(const CpuState& s, bool host_descriptors) {
+  const bool user = (s.cr0 & cr0::PE) && ((s.rflags & flags::VM) || (s.segment[CS].selector & 3) == 3);
+  if (!user) return Fit::supervisor;
+  const bool checks_alignment = (s.rflags & flags::AC) && (s.cr0 & cr0::AM);
+  if (!(s.efer & efer::LMA) || (host_descriptors && !s.segment[CS].l) || (s.rflags & (flags::TF | flags::NT)) ||
+      checks_alignment || !is_canonical(s.gpr[RSP]) || (s.dr7 & kEnabledBreakpoints))
+    return Fit::other_code;
+  const bool settled =
+      s.activity == Activity::running && !s.pending_debug && !s.sti_shadow && !s.mov_ss_shadow && !s.nmi_pending;
+  return settled ? Fit::fits : Fit::not_yet;
 }
 
 Status UserView::prepare() {

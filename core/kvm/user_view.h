@@ -24,7 +24,14 @@ class UserView {
  public:
   UserView(VcpuHandle& vcpu, const PhysicalMemory& memory) : vcpu_(vcpu), memory_(memory) {}
 
-  static bool fits(const CpuState& state);  // whether the next instruction may run on KVM
+  enum class Fit : u8 {
+    fits,        // the next instruction may run on KVM
+    not_yet,     // after the next one, probably
+    other_code,  // such code is the other engine's: it takes a while
+    supervisor   // not at CPL 3
+  };
+  // host_descriptors: KvmEngineConfig.
+  static Fit fit(const CpuState& state, bool host_descriptors);
   Status enter(const CpuState& state, u64 apic_base);
   // What code at CPL 3 can change. Everything else in `state` is what it was. A SYSCALL that has begun is to be executed
   // again: RCX and R11, which it changes, are all that is left of it.

@@ -46,7 +46,7 @@ class Interpreter final : public SoftwareEngine {
 
   EngineStop run(InstrCount stop) override;
   EngineStop step() override;
-  EngineStop run_supervisor(InstrCount stop, u64 instructions) override;
+  EngineStop run_slice(InstrCount stop, u64 instructions, bool ends_at_user) override;
   u64 flushes() const override { return cpu_.flushes; }
   u64 retired() const override { return count(); }
   CpuState state() const override;
@@ -118,9 +118,9 @@ constexpr u64 kSlice = 4'000'000;
 
 EngineStop Interpreter::run(InstrCount stop) { return run_to(stop, ~u64{0}); }
 
-EngineStop Interpreter::run_supervisor(InstrCount stop, u64 instructions) {
+EngineStop Interpreter::run_slice(InstrCount stop, u64 instructions, bool ends_at_user) {
   RONDO_ASSERT(config_.clock.counts_events());
-  cpu_.stop_cpl = 3;
+  if (ends_at_user) cpu_.stop_cpl = 3;
   const EngineStop why = run_to(stop, instructions);
   cpu_.stop_cpl = 0xff;
   return why;

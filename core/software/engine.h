@@ -29,8 +29,9 @@ class SoftwareEngine : public Engine, public CpuPins {
   virtual u64 code_cache_bytes() const = 0;  // a diagnostic
 
   // For an engine that leaves some code to this one. As run(), with sampled time: also stops after at most this many
-  // instructions (with EngineStop::count_reached), and before the first instruction at CPL 3 (with EngineStop::user).
-  virtual EngineStop run_supervisor(InstrCount stop, u64 instructions) = 0;
+  // instructions (with EngineStop::count_reached), and, if asked to, before the first instruction at CPL 3 (with
+  // EngineStop::user).
+  virtual EngineStop run_slice(InstrCount stop, u64 instructions, bool ends_at_user) = 0;
   // How often the guest has flushed a TLB: what another engine has derived from page tables may then be void.
   virtual u64 flushes() const = 0;
   // Instructions executed so far, with sampled time.

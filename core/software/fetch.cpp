@@ -5,6 +5,7 @@
 
 #include "core/software/debug_index.h"
 #include "core/software/fusion.h"
+#include "core/software/host_answers.h"
 #include "core/software/mode.h"
 #include "core/software/ops/alu_quiet.h"
 #include "core/software/ops/branch_forms.h"
@@ -19,6 +20,12 @@ namespace {
 
 u64 linear_of(const CodeKey& key, u64 rip) {
   return key.mode == CodeMode::bits64 ? rip : (rip + key.base) & 0xffffffff;
+}
+
+// Only where time is sampled may a host have executed this before, on KVM.
+void note_doubtful(Vcpu& cpu, const Instruction& instruction, u64 rip) {
+  if (cpu.cpl == 3 && cpu.clock->sampled() && may_be_answered_by_host(instruction.operation))
+    cpu.clock->note_doubtful(rip, decoder::operation_name(instruction.operation));
 }
 
 }  // namespace
@@ -106,6 +113,7 @@ Fetcher::Found Fetcher::build(Vcpu& cpu, u64 linear, u64 physical) {
       context.page_offset = in_page + at;
       continue;
     }
+    note_doubtful(cpu, instruction, cpu.rip + at);
     Op& op = ops_.emplace_back();
     lower_instruction(instruction, at, op, context);
     op.left = static_cast<u8>(index);  // for now
@@ -143,6 +151,7 @@ Fetcher::Found Fetcher::build_crossing(Vcpu& cpu, u64 linear, u64 physical) {
   const CodeKey& key = cache_.mode();
   const DecodeStatus status = decoder_.decode({bytes, decoder::kMaxInstructionBytes}, key.mode, instruction);
   if (status != DecodeStatus::ok) return {Outcome::step};
+  note_doubtful(cpu, instruction, cpu.rip);
   LowerContext context{.page_offset = physical & kPageMask, .crosses = true};
   ops_.clear();
   if (cpu.debug->ends_block(physical & kPageMask)) lower_guard(ops_.emplace_back());
@@ -193,6 +202,7 @@ bool Fetcher::single(Vcpu& cpu, Op (&ops)[2], Link* links) {
   const DecodeStatus status = decoder_.decode({fetched.bytes, fetched.count}, cache_.mode().mode, instruction);
   if (fetched.fault && status == DecodeStatus::truncated) return false;
   if (status == DecodeStatus::ok) {
+    note_doubtful(cpu, instruction, cpu.rip);
     LowerContext context{.page_offset = 0, .crosses = true};
     lower_instruction(instruction, 0, ops[0], context);
     ops[0].left = 1;

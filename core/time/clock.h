@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/types.h"
@@ -43,6 +44,8 @@ class TimeSource {
   }
   // The software engine executes, at CPL 3, an instruction that hardware may answer differently: no event.
   virtual void at_user_cpuid(u64 rip) { static_cast<void>(rip); }
+  // The software engine has found such an instruction in code at CPL 3 that it is about to execute: no event.
+  virtual void at_doubtful(u64 rip, std::string_view name) { static_cast<void>(rip), static_cast<void>(name); }
   // The vCPU was stopped where nothing happened (an asynchronous Moment): the time there, not before `now`.
   virtual VirtualNs at_kick(VirtualNs now) = 0;
   // Whether it is `due` by now. Asking changes nothing.
@@ -90,6 +93,7 @@ class Clock final : public Saveable {
   void note_user_cpuid(u64 rip) {
     if (source_) source_->at_user_cpuid(rip);
   }
+  void note_doubtful(u64 rip, std::string_view name) { source_->at_doubtful(rip, name); }
   // From now on time comes from `source`, which outlives its use, and the count is that of synchronous events or of
   // instructions. Null: time is a function of the count of instructions again, and goes on from now().
   void use_samples(TimeSource* source, Counted counted = Counted::events) {

@@ -80,6 +80,14 @@ void add_facts(std::vector<Finding>& list, const KvmFacts& f) {
   list.push_back(hidden("rdseed", "RDSEED", f.rdseed));
   list.push_back(hidden("xgetbv", "XGETBV", f.xgetbv));
   list.push_back(hidden("avx", "AVX", f.avx));
+  list.push_back({"fsgsbase", "RDFSBASE",
+                  of(f.fsgsbase.kernel == Behaviour::faults, f.fsgsbase.user == Behaviour::faults),
+                  both(f.fsgsbase) + (f.fsgsbase.user == Behaviour::faults ? "" : " although CR4 does not allow it")});
+  list.push_back(
+      {"descriptors", "descriptors at CPL 3", f.user_descriptors ? Grade::good : Grade::bad,
+       f.user_descriptors ? "the guest's own" : "the host's: LAR, loads of segment registers and SGDT tell"});
+  list.push_back({"undefined_flags", "undefined flags", f.undefined_flags ? Grade::good : Grade::bad,
+                  f.undefined_flags ? "as in the CPU model" : "not those of the CPU model"});
   list.push_back(emulation_finding("emulation_kernel", "instructions at CPL 0", f.not_emulated.kernel,
                                    f.instructions_tried.kernel));
   list.push_back(
@@ -123,7 +131,7 @@ void add_facts(std::vector<Finding>& list, const KvmFacts& f) {
 // In programs: a recorded guest's kernel runs on the software engine. What CPUID and XGETBV show is recorded.
 bool leaks_instructions(const KvmFacts& f) {
   const auto leaks = [](const AtLevels<Behaviour>& b) { return b.user != Behaviour::faults; };
-  return leaks(f.rdrand) || leaks(f.rdseed) || leaks(f.avx);
+  return leaks(f.rdrand) || leaks(f.rdseed) || leaks(f.avx) || leaks(f.fsgsbase);
 }
 
 }  // namespace
@@ -171,15 +179,17 @@ std::vector<Finding> conclusions(const HostProfile& p) {
     list.push_back({"handover", "what KVM cannot execute", Grade::limited,
                     "is executed by the software engine, one instruction at a time; the guest does not notice"});
   }
-  const bool leaks = leaks_instructions(f);
+  const bool leaks = leaks_instructions(f), tables = !f.user_descriptors, open = !f.undefined_flags;
   const bool tsc = f.rdtsc.user != Behaviour::faults && !f.rdtsc_faults_by_host;
-  if (!leaks && !tsc) {
+  if (!leaks && !tsc && !tables && !open) {
     list.push_back({"record_kvm", "record on KVM", Grade::good,
                     "nothing unlogged can reach a guest, whose kernel code runs on the software engine"});
   } else {
     std::string why = "complete only for guests that keep away from what leaks here:";
-    if (leaks) why += " instructions that the CPU model hides (RDRAND, RDSEED or AVX);";
+    if (leaks) why += " instructions that the CPU model hides (RDRAND, RDSEED, AVX or FSGSBASE);";
+    if (tables) why += " programs that load segment registers or look at descriptors;";
     if (tsc) why += " RDTSC in programs;";
+    if (open) why += " programs that are interrupted while flags are undefined;";
     why += " a replay detects such a guest and says so";
     list.push_back({"record_kvm", "record on KVM", Grade::limited, why});
   }

@@ -56,6 +56,9 @@ struct KvmFacts {
   AtLevels<Behaviour> rdrand, rdseed;  // hidden in CPUID
   AtLevels<Behaviour> xgetbv;          // without CR4.OSXSAVE
   AtLevels<Behaviour> avx;             // likewise
+  AtLevels<Behaviour> fsgsbase;        // RDFSBASE without CR4.FSGSBASE
+  bool user_descriptors = false;       // LAR at CPL 3 looks at the guest's descriptors, not at the host's
+  bool undefined_flags = false;        // are as in the CPU model (docs/undefined-flags.md)
   AtLevels<std::vector<std::string>> not_emulated;
   AtLevels<unsigned> instructions_tried;
   AtLevels<DebugProbe> debug;

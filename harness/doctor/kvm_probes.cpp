@@ -148,6 +148,43 @@ bool probe_software_interrupt(ProbeGuest& guest) {
   return o.ending == Ending::exception && o.vector == 0x10;
 }
 
+// LAR of what the guest's table does not reach: Linux has its 64-bit code segment for programs there.
+bool probe_user_descriptors(ProbeGuest& guest) {
+  constexpr u64 kUntouched = 0x5a5a, kBeyond = 0x33;
+  const u8 code[] = {0x0f, 0x02, 0xc1};  // lar eax, ecx
+  const Outcome o = guest.run(code, {.level = Level::user, .rax = kUntouched, .rcx = kBeyond});
+  return o.ending == Ending::finished && o.regs.rax == kUntouched && !(o.regs.rflags & flags::ZF);
+}
+
+// Instructions on RAX = 0x80000005 and RCX = 2 whose flags the manual leaves open in part, with all flags set before
+// them and with none: what docs/undefined-flags.md makes of them.
+bool probe_undefined_flags(ProbeGuest& guest) {
+  using namespace flags;
+  struct Case {
+    std::vector<u8> code;
+    u64 before, after;
+  };
+  const Case cases[] = {
+      {{0x21, 0xc8}, kArithmetic, ZF | PF},                  // and eax, ecx: AF
+      {{0xd3, 0xe0}, 0, AF | PF},                            // shl eax, cl: AF, OF
+      {{0xd3, 0xe8}, 0, AF},                                 // shr eax, cl
+      {{0xd3, 0xf8}, kArithmetic, AF | SF},                  // sar eax, cl
+      {{0xd3, 0xc0}, kArithmetic, SF | ZF | AF | PF},        // rol eax, cl: OF
+      {{0xd3, 0xc8}, 0, OF},                                 // ror eax, cl
+      {{0xf7, 0xe1}, kArithmetic, kArithmetic},              // mul ecx: SF, ZF, AF, PF
+      {{0xf7, 0xe1}, 0, CF | OF},                            // likewise
+      {{0x31, 0xd2, 0xf7, 0xf1}, 0, AF},                     // xor edx, edx; div ecx: all
+      {{0x48, 0x0f, 0xbc, 0xc1}, kArithmetic, 0},            // bsf rax, rcx: all but ZF
+      {{0x0f, 0xa3, 0xc8}, kArithmetic & ~CF, kArithmetic},  // bt eax, ecx: OF, SF, AF, PF
+      {{0x0f, 0xac, 0xc8, 0x02}, 0, AF | SF | OF},           // shrd eax, ecx, 2: AF, OF
+  };
+  for (const Case& c : cases) {
+    const Outcome o = guest.run(c.code, {.level = Level::user, .rax = 0x80000005, .rcx = 2, .rflags = c.before});
+    if (o.ending != Ending::finished || (o.regs.rflags & kArithmetic) != c.after) return false;
+  }
+  return true;
+}
+
 // STI; NOP; NOP with a window asked for: it must open behind the first NOP, where the shadow ends.
 bool probe_window(ProbeGuest& guest) {
   const u8 code[] = {0xfb, 0x90, 0x90, 0x90};
@@ -208,7 +245,8 @@ Result<KvmFacts> probe_kvm(const kvm::System& system) {
     at(facts.rdrand, level) = behaviour(guest, level, {0x0f, 0xc7, 0xf0});
     at(facts.rdseed, level) = behaviour(guest, level, {0x0f, 0xc7, 0xf8});
     at(facts.xgetbv, level) = behaviour(guest, level, {0x0f, 0x01, 0xd0});
-    at(facts.avx, level) = behaviour(guest, level, {0xc5, 0xfc, 0x57, 0xc0});  // vxorps ymm0, ymm0, ymm0
+    at(facts.avx, level) = behaviour(guest, level, {0xc5, 0xfc, 0x57, 0xc0});       // vxorps ymm0, ymm0, ymm0
+    at(facts.fsgsbase, level) = behaviour(guest, level, {0xf3, 0x0f, 0xae, 0xc0});  // rdfsbase eax
     probe_instructions(guest, level, facts);
     at(facts.debug, level) = probe_debug(guest, level, facts.single_step_rep);
     at(facts.dirty_log, level) = probe_dirty_log(system, level);
@@ -220,6 +258,8 @@ Result<KvmFacts> probe_kvm(const kvm::System& system) {
   guest.vcpu().trap_time_stamps(false);
   facts.syscall_enters_kernel = probe_syscall(guest);
   facts.interrupts_by_program = probe_software_interrupt(guest);
+  facts.user_descriptors = probe_user_descriptors(guest);
+  facts.undefined_flags = probe_undefined_flags(guest);
   facts.window_exact = probe_window(guest);
   facts.msr_exits = probe_msr_filter(system);
   facts.immediate_exit = facts.mips.kernel > 0 && facts.mips.user > 0;  // the kick ended both loops

@@ -48,6 +48,7 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care) {
   const bool slow = facts.mips.kernel < kSlowMips || !facts.syscall_enters_kernel;
   const bool kernel_on_kvm = care == KvmCare::all_on_kvm || (!slow && care == KvmCare::speed);
   plan.settings.supervisor_in_software = !kernel_on_kvm;
+  plan.settings.user_descriptors_leak = !facts.user_descriptors;
   plan.settings.user_cpuid_leaks = !facts.cpuid.user.honoured;
   plan.find_patches = {.time_stamps = kernel_on_kvm,
                        .cpuid = kernel_on_kvm && !facts.cpuid.kernel.honoured,
@@ -67,6 +68,9 @@ Result<KvmPlan> plan_kvm(const doctor::HostProfile& profile, KvmCare care) {
   if (kernel_on_kvm && !facts.cpuid.kernel.honoured) plan.unlogged.push_back("CPUID");
   if (leaks(facts.rdrand) || leaks(facts.rdseed)) plan.unlogged.push_back("RDRAND and RDSEED");
   if (leaks(facts.avx)) plan.unlogged.push_back("AVX");
+  if (leaks(facts.fsgsbase)) plan.unlogged.push_back("FSGSBASE");
+  if (!facts.user_descriptors) plan.unlogged.push_back("segment descriptors");
+  if (!facts.undefined_flags) plan.unlogged.push_back("undefined flags");
   if (!facts.cpuid.user.honoured) plan.kernel_parameters += kGlibcTunables;
   return plan;
 }

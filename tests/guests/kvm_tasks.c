@@ -137,6 +137,20 @@ static void task_sort(void) {
   leave(sum);
 }
 
+#ifdef OPEN_FLAGS
+// Nearly all the time some flag is one that the architecture leaves open.
+static u64 open_flags(u64 x) {
+  u64 scratch;
+#define QUIET " lea 3(%0,%0), %0\n mov %0, %1\n lea -9(%1), %0\n not %0\n"
+  asm volatile(
+      "xor %%edx, %%edx\n mov $7, %%ecx\n mov %0, %%rax\n div %%rcx\n lea (%%rax,%%rdx), %0\n" QUIET
+      "imul %%rcx, %0\n" QUIET "shl $5, %0\n" QUIET "ror $9, %0\n" QUIET "bsf %0, %%rdx\n lea (%%rdx,%0), %0\n" QUIET
+      "bt %%rcx, %0\n" QUIET "shrd $13, %%rcx, %0\n" QUIET "sar $3, %0\n" QUIET "mov %0, %%rax\n cqo\n idiv %%rcx\n xor %%rdx, %0\n"
+      : "+r"(x), "=&r"(scratch) : : "rax", "rcx", "rdx", "cc");
+  return x;
+}
+#endif
+
 static void task_hash(void) {
   u64 hash = 14695981039346656037u;
 #ifdef PLANTED_RDTSC  // kvm_rdtsc.c
@@ -147,6 +161,14 @@ static void task_hash(void) {
 #endif
   for (unsigned round = 0; round < kRounds * 50000; ++round) {
     hash = (hash ^ (round & 0xff)) * 1099511628211u;
+#ifdef OPEN_FLAGS  // kvm_flags.c
+    hash ^= open_flags(hash);
+#endif
+#ifdef PLANTED_RSQRT  // kvm_rsqrt.c
+    u32 root = round + 3;
+    asm volatile("cvtsi2ss %0, %%xmm0\n rsqrtss %%xmm0, %%xmm0\n movd %%xmm0, %0" : "+r"(root));
+    hash ^= root;
+#endif
 #ifdef SYSTEM_CALLS  // kvm_calls.c
     if (round % 128 == 0) asm volatile("syscall" : : : "rcx", "r11", "memory");
 #endif

@@ -12,9 +12,9 @@ KvmFacts ideal_facts() {
   KvmFacts f;
   f.cpuid.kernel.honoured = f.cpuid.user.honoured = true;
   f.rdtsc = {Behaviour::executes, Behaviour::faults};
-  f.rdrand = f.rdseed = f.xgetbv = f.avx = {Behaviour::faults, Behaviour::faults};
+  f.rdrand = f.rdseed = f.xgetbv = f.avx = f.fsgsbase = {Behaviour::faults, Behaviour::faults};
   f.debug.kernel = f.debug.user = {true, true, true};
-  f.syscall_enters_kernel = f.interrupts_by_program = true;
+  f.syscall_enters_kernel = f.interrupts_by_program = f.user_descriptors = f.undefined_flags = true;
   f.single_step_rep = f.window_exact = f.msr_exits = f.immediate_exit = true;
   f.dirty_log = {DirtyLog::exact, DirtyLog::exact};
   f.mips = {4000, 4000};

@@ -14,10 +14,10 @@ doctor::HostProfile perfect_host() {
   doctor::KvmFacts facts;
   facts.cpuid = {{true, {}, true}, {true, {}, true}};
   facts.rdtsc = {Behaviour::executes, Behaviour::faults};
-  facts.rdrand = facts.rdseed = facts.xgetbv = facts.avx = {Behaviour::faults, Behaviour::faults};
+  facts.rdrand = facts.rdseed = facts.xgetbv = facts.avx = facts.fsgsbase = {Behaviour::faults, Behaviour::faults};
   facts.dirty_log = {doctor::DirtyLog::exact, doctor::DirtyLog::exact};
   facts.syscall_enters_kernel = facts.interrupts_by_program = facts.window_exact = true;
-  facts.msr_exits = facts.immediate_exit = true;
+  facts.msr_exits = facts.immediate_exit = facts.user_descriptors = facts.undefined_flags = true;
   facts.mips = {2000, 3000};
   profile.facts = facts;
   return profile;
@@ -88,6 +88,21 @@ TEST(KvmPlan, TimeStampsAreTrappedWithTheHostsHelp) {
   EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->settings.host_traps_time_stamps);
   EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->unlogged.empty());
   EXPECT_TRUE(plan_kvm(profile, KvmCare::speed)->kernel_parameters.empty());
+}
+
+TEST(KvmPlan, WhatProgramsSeeOfTheHostIsUnlogged) {
+  const auto unlogged = [](auto&& change) {
+    doctor::HostProfile profile = perfect_host();
+    change(*profile.facts);
+    return plan_kvm(profile, KvmCare::completeness)->unlogged;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(unlogged([](auto& f) { f.fsgsbase.user = Behaviour::executes; }), Names{"FSGSBASE"});
+  EXPECT_EQ(unlogged([](auto& f) { f.user_descriptors = false; }), Names{"segment descriptors"});
+  EXPECT_EQ(unlogged([](auto& f) { f.undefined_flags = false; }), Names{"undefined flags"});
+  doctor::HostProfile profile = perfect_host();
+  profile.facts->user_descriptors = false;
+  EXPECT_TRUE(plan_kvm(profile, KvmCare::completeness)->settings.user_descriptors_leak);
 }
 
 TEST(KvmPlan, EmulatedKernelCodeRunsInSoftware) {

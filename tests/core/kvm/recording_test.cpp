@@ -9,6 +9,7 @@
 
 #include "core/cpu/patched_text.h"
 #include "core/kvm/system.h"
+#include "harness/doctor/host_profile.h"
 #include "harness/kvm/plan.h"
 #include "harness/recordings/playback.h"
 #include "harness/recordings/start.h"
@@ -204,6 +205,40 @@ TEST_F(RecordedOnKvm, UnloggedTimeStampIsNamed) {
   ASSERT_EQ(*end, PlayEnd::diverged);
   EXPECT_NE((*playback)->player().divergence()->what.find("the guest reads the time stamp counter at RIP 0x"),
             std::string::npos)
+      << (*playback)->player().divergence()->what;
+}
+
+// Kicked again and again where flags are undefined: they are part of the Moment's name, and of the frames on the
+// kernel's stack.
+TEST_F(RecordedOnKvm, UndefinedFlagsReplay) {
+  const auto profile = doctor::examine_host();
+  if (!profile.facts || !profile.facts->undefined_flags)
+    GTEST_SKIP() << "the flags that this processor leaves are not those of the CPU model";
+  u64 asynchronous = 0;
+  for (const u64 interval : {50'000, 70'000, 1'000'000}) {
+    const Directory directory;
+    const Recorded recorded = record("kvm_flags", interval, directory.recording(), false);
+    EXPECT_EQ(recorded.result.debug_exit_code, 1u) << recorded.console;
+    for (const Drive drive : {Drive::run, Drive::user_on_kvm})
+      expect_replays(directory.recording(), recorded, drive, interval);
+    asynchronous += asynchronous_moments(directory.recording());
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(asynchronous, 0u);
+}
+
+// A result that is every processor's own: if the replay differs, it names the instruction.
+TEST_F(RecordedOnKvm, ApproximationIsNamed) {
+  const Directory directory;
+  const Recorded recorded = record("kvm_rsqrt", 1'000'000, directory.recording(), false);
+  EXPECT_EQ(recorded.result.reason, ExitReason::debug_exit);
+  auto playback = recordings::Playback::open(directory.recording(), nullptr);
+  ASSERT_TRUE(playback) << playback.error().message;
+  const auto end = (*playback)->seek({});
+  ASSERT_TRUE(end) << end.error().message;
+  if (*end == PlayEnd::complete) return;
+  ASSERT_EQ(*end, PlayEnd::diverged);
+  EXPECT_NE((*playback)->player().divergence()->what.find("its RSQRTSS at RIP 0x"), std::string::npos)
       << (*playback)->player().divergence()->what;
 }
 
