@@ -43,6 +43,10 @@ bool uses_stack(Operation operation) {
     case Operation::LEAVE:
     case Operation::PUSHF:
     case Operation::POPF:
+    case Operation::POP_SEG:
+    case Operation::RET_FAR:
+    case Operation::CALL_FAR:
+    case Operation::IRET:
       return true;
     default:
       return false;
@@ -98,14 +102,15 @@ Kind operand_kind(Operation operation, unsigned size) {
   return Kind::integer;
 }
 
-CaseBuilder::CaseBuilder(Random& random, decoder::Decoder& decoder, CodeImage& code, TestCase& test, bool profile_host)
+CaseBuilder::CaseBuilder(Random& random, decoder::Decoder& decoder, CodeImage& code, TestCase& test,
+                         const Comparison& comparison)
     : random_(random),
       decoder_(decoder),
       code_(code),
       test_(test),
       regs_(test.initial),
       at_(test.initial.rip),
-      profile_host_(profile_host) {
+      comparison_(comparison) {
   test_.patch_count = 0;
   test_.instruction_count = 0;
 }
@@ -273,15 +278,15 @@ bool CaseBuilder::emit(const Form& form, const AddressingChoice& addressing) {
               without.begin() + (lock - encoded.bytes.begin()));
     const bool known = decoder_.decode(std::span(without).first(14), decoder::CodeMode::bits64, instruction) ==
                        decoder::DecodeStatus::ok;
-    if (!known || !excluded(instruction).empty() || instruction.operation == Operation::MOV_CR)
+    if (!known || !excluded(instruction, comparison_).empty() || instruction.operation == Operation::MOV_CR)
       return false;  // AMD: LOCK MOV CR0 is MOV CR8
     if (needs_modrm_of_undefined(instruction, encoded.length)) return false;
     emit_bytes(std::span(encoded.bytes).first(encoded.length));
     ++test_.instruction_count;
     return true;
   }
-  if (!excluded(instruction).empty()) return false;
-  if (!single_ && !fits_sequences(instruction, profile_host_)) return false;
+  if (!excluded(instruction, comparison_).empty()) return false;
+  if (!single_ && !fits_sequences(instruction, comparison_)) return false;
   encoded.length = instruction.length;
   if (encoded.immediate_bytes && encoded.immediate_at + encoded.immediate_bytes != instruction.length) {
     if (encoded.immediate_at >= instruction.length) return false;

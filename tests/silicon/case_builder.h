@@ -11,7 +11,7 @@ namespace rondo::silicon {
 class CaseBuilder {
  public:
   // The code goes to test.initial.rip, which must be set. Bytes of the code image beyond its end are dropped.
-  CaseBuilder(Random& random, decoder::Decoder& decoder, CodeImage& code, TestCase& test, bool profile_host);
+  CaseBuilder(Random& random, decoder::Decoder& decoder, CodeImage& code, TestCase& test, const Comparison& comparison);
 
   // Each returns false if no encoding was found that may run; the case must then be built anew.
   bool build_single(const std::vector<Form>& forms);
@@ -36,6 +36,7 @@ class CaseBuilder {
   void prepare_branch(const decoder::Instruction& instruction, Encoded& encoded, u64 target);
   void prepare_approximate(decoder::Operation operation);
   void prepare_string(const decoder::Instruction& instruction);
+  void prepare_selector(const decoder::Instruction& instruction, u64 target);
   void prepare_image(const decoder::Instruction& instruction, u64 target);
   void patch(u64 address, std::span<const u8> bytes);
   template <class T>
@@ -49,7 +50,7 @@ class CaseBuilder {
   TestCase& test_;
   Registers& regs_;
   u64 at_;
-  bool profile_host_;
+  const Comparison& comparison_;
   bool single_ = true;
   bool marker_ = false;  // a skippable instruction must follow
   u16 patch_bytes_used_ = 0;

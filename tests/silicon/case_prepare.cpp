@@ -4,7 +4,6 @@
 
 #include "core/cpu/registers.h"
 #include "tests/silicon/case_builder.h"
-#include "tests/silicon/policy.h"
 
 namespace rondo::silicon {
 
@@ -122,6 +121,49 @@ void CaseBuilder::prepare_image(const Instruction& instruction, u64 target) {
   }
 }
 
+// Selectors of every kind, and frames that IRET and far transfers find something behind.
+void CaseBuilder::prepare_selector(const Instruction& instruction, u64 target) {
+  static constexpr u16 kSelectors[] = {0,  1, 3, kCodeSelector,  kCodeSelector,     kCode32Selector, kStackSelector,
+                                       16, 2, 5, kStackSelector, kReadOnlySelector, kSmallSelector};
+  const auto selector = [this]() -> u16 {
+    return random_.percent(10) ? static_cast<u16>(random_.next()) : kSelectors[random_.below(std::size(kSelectors))];
+  };
+  const u64 code = random_.percent(70) ? kExit : choose_target(8, Kind::integer);
+  const unsigned size = instruction.operand_bytes;
+  switch (instruction.operation) {
+    case Operation::IRET: {
+      const u64 frame[] = {code, selector(), random_.next() & 0x3fffff & ~(flags::TF | flags::NT), regs_.gpr[RSP],
+                           selector()};
+      for (unsigned i = 0; i < std::size(frame); ++i)
+        patch(regs_.gpr[RSP] + i * size, {reinterpret_cast<const u8*>(&frame[i]), size});
+      break;
+    }
+    case Operation::RET_FAR:
+      patch(regs_.gpr[RSP], {reinterpret_cast<const u8*>(&code), size});
+      patch_value(regs_.gpr[RSP] + size, selector());
+      break;
+    case Operation::POP_SEG:
+      patch_value(regs_.gpr[RSP], selector());
+      break;
+    case Operation::JMP_FAR:
+    case Operation::CALL_FAR:
+      patch(target, {reinterpret_cast<const u8*>(&code), size});
+      patch_value(target + size, selector());
+      break;
+    case Operation::LFS:
+    case Operation::LGS:
+    case Operation::LSS:
+      patch_value(target + size, selector());
+      break;
+    default:
+      if (target) patch_value(target, selector());
+      for (unsigned i = 0; i < instruction.operand_count; ++i)
+        if (instruction.operands[i].kind == OperandKind::gpr && random_.percent(80))
+          regs_.gpr[instruction.operands[i].reg] = selector();
+      break;
+  }
+}
+
 // Arguments within the domain of F2XM1 and FYL2XP1 (outside the result is undefined, SDM 2A), and no trap on what is
 // not compared.
 void CaseBuilder::prepare_approximate(Operation operation) {
@@ -138,6 +180,7 @@ void CaseBuilder::prepare_approximate(Operation operation) {
 
 void CaseBuilder::prepare(const Instruction& instruction, Encoded& encoded, u64 target) {
   prepare_image(instruction, target);
+  if (takes_selector(instruction.operation)) return prepare_selector(instruction, target);
   if (instruction.operands[0].kind == OperandKind::relative) return prepare_branch(instruction, encoded, target);
   if (!single_) return;
   const unsigned size = instruction.operand_bytes;

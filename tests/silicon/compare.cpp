@@ -79,7 +79,7 @@ bool close_xmm(const u64* a, const u64* b) {
 // C1 tells the direction of rounding, and inexactness may differ with the last place.
 constexpr u16 kRounding = 0x0220;
 
-Difference compare_x87(const FxImage& a, const FxImage& b, bool approximate) {
+Difference compare_x87(const FxImage& a, const FxImage& b, bool approximate, bool any_pointers) {
   if (a.control != b.control) return values("fcw", a.control, b.control);
   const u16 status = static_cast<u16>((a.status ^ b.status) & (approximate ? ~kRounding : ~0));
   if (status) return values(fmt::format("fsw {:x}", status), a.status, b.status);
@@ -93,7 +93,7 @@ Difference compare_x87(const FxImage& a, const FxImage& b, bool approximate) {
   }
   // AMD's FXSAVE writes the x87 pointers only while an unmasked exception is pending (APM 2, 11.4.4).
   constexpr u16 kErrorSummary = 0x80;
-  if (!(a.status & kErrorSummary)) return {};
+  if (!(a.status & kErrorSummary) || any_pointers) return {};
   if (a.opcode != b.opcode) return values("fop", a.opcode, b.opcode);
   if (a.instruction_pointer != b.instruction_pointer)
     return values("fip", a.instruction_pointer, b.instruction_pointer);
@@ -155,10 +155,18 @@ Difference compare(const Outcome& silicon, const Outcome& engine, const Toleranc
       if (different & flag.mask) names += fmt::format(" {}", flag.name);
     return values("flags" + names, a.rflags, b.rflags);
   }
+  if (silicon.has_segments && engine.has_segments) {
+    for (unsigned i = 0; i < 6; ++i) {
+      const SegmentRegister &s = silicon.segments[i], &e = engine.segments[i];
+      if (s != e)
+        return {fmt::format("segment {}", i), fmt::format("silicon {:04x} {} {:#x}, engine {:04x} {} {:#x}", s.selector,
+                                                          s.usable, s.base, e.selector, e.usable, e.base)};
+    }
+  }
   if (!tolerance.image || silicon.vector == kNoFault) {
     if (Difference d = compare_memory(silicon, engine)) return d;
   }
-  if (Difference d = compare_x87(a.fx, b.fx, tolerance.approximate)) return d;
+  if (Difference d = compare_x87(a.fx, b.fx, tolerance.approximate, tolerance.pointers)) return d;
   if (Difference d = compare_sse(a.fx, b.fx, tolerance.approximate)) return d;
   return {};
 }

@@ -17,6 +17,7 @@ struct Tolerance {
   u64 ignored_flags = 0;     // of RFLAGS
   bool image = false;        // where several faults are possible any will do, with anything stored before it
   bool approximate = false;  // floating-point results may differ in the last places
+  bool pointers = false;     // the x87's pointers to its last instruction may be lost
 };
 
 // `silicon` is what the processor did.

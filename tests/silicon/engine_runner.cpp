@@ -26,6 +26,7 @@ constexpr u64 kPreludeOffset = 0x100;
 constexpr u64 kPrelude = kExit + kPreludeOffset;
 
 constexpr u64 kStepLimit = 100'000;
+constexpr unsigned kKickLimit = 100;  // of a guest on KVM that does not end
 
 constexpr u8 kHlt = 0xf4;
 
@@ -78,6 +79,16 @@ class EngineRunner::NoInterrupts final : public InterruptController {
   void set_tsc_offset(u64) override {}
 };
 
+// It stands still.
+class EngineRunner::NoTime final : public TimeSource {
+ public:
+  VirtualNs at_event(VirtualNs now, bool) override { return now; }
+  VirtualNs at_kick(VirtualNs now) override { return now; }
+  bool is_late(VirtualNs, VirtualNs) const override { return false; }
+};
+
+std::string_view name_of(Drive drive) { return drive == Drive::step ? "step" : drive == Drive::run ? "run" : "KVM"; }
+
 EngineRunner::EngineRunner() : interrupts_(std::make_unique<NoInterrupts>()) {
   auto memory = PhysicalMemory::create(kRamBytes);
   RONDO_ASSERT(memory.has_value());
@@ -87,6 +98,36 @@ EngineRunner::EngineRunner() : interrupts_(std::make_unique<NoInterrupts>()) {
 }
 
 EngineRunner::~EngineRunner() = default;
+
+Result<std::unique_ptr<EngineRunner>> EngineRunner::create_on_kvm() {
+  auto runner = std::make_unique<EngineRunner>();
+  auto software = make_software_engine(
+      {*runner->memory_, runner->clock_, runner->ports_, runner->mmio_, *runner->interrupts_, [] { return false; }});
+  runner->engine_.reset();
+  runner->kicker_.ask([runner = runner.get()] { return runner->kicks_left_ == 0 || --runner->kicks_left_ == 0; });
+  auto engine = make_kvm_engine({.memory = *runner->memory_,
+                                 .clock = runner->clock_,
+                                 .ports = runner->ports_,
+                                 .mmio = runner->mmio_,
+                                 .interrupts = *runner->interrupts_,
+                                 .exit_requested = [] { return false; },
+                                 .software = std::move(software),
+                                 .kicker = runner->kicker_,
+                                 .supervisor_in_software = true});
+  if (!engine) return engine.error();
+  runner->kvm_ = engine->get();
+  runner->engine_ = std::move(*engine);
+  runner->time_ = std::make_unique<NoTime>();
+  runner->clock_.use_samples(runner->time_.get());
+  return runner;
+}
+
+std::span<const Drive> EngineRunner::drives() const {
+  static constexpr Drive kDrives[] = {Drive::step, Drive::run, Drive::kvm};
+  return on_kvm() ? std::span(kDrives).last(1) : std::span(kDrives).first(2);
+}
+
+u64 EngineRunner::kvm_entries() const { return kvm_ ? kvm_->statistics().user_entries : 0; }
 
 // Each half of the linear addresses has one table of each level.
 void EngineRunner::map_page(u64 linear, u64 physical, bool user, bool writable, bool executable) {
@@ -119,8 +160,11 @@ void EngineRunner::build_guest() {
   put64(system + kGdt + kSystemCode, 0x00209b0000000000);            // 64-bit code, DPL 0
   put64(system + kGdt + (kCodeSelector & ~7), 0x0020fb0000000000);   // ... DPL 3
   put64(system + kGdt + (kStackSelector & ~7), 0x00cff3000000ffff);  // data, DPL 3
-  put64(system + kTss + 4, kStackTop);                               // RSP0 (SDM 3A 7.7)
-  const u16 io_map = 104;                                            // beyond the limit: no port is allowed
+  put64(system + kGdt + (kCode32Selector & ~7), 0x00cffb000000ffff);
+  put64(system + kGdt + (kReadOnlySelector & ~7), 0x00cff1000000ffff);
+  put64(system + kGdt + (kSmallSelector & ~7), 0x0040f30000000fff);
+  put64(system + kTss + 4, kStackTop);  // RSP0 (SDM 3A 7.7)
+  const u16 io_map = 104;               // beyond the limit: no port is allowed
   std::memcpy(system + kTss + 102, &io_map, sizeof io_map);
   for (unsigned vector = 0; vector < kVectors; ++vector) {
     put_gate(system + kIdt + 16 * vector, kStubLinear + kStubStride * vector, kSystemCode);
@@ -139,7 +183,7 @@ void EngineRunner::build_guest() {
   s.segment[CS] = {.selector = kCodeSelector, .limit = 0xffffffff, .type = 11, .dpl = 3, .l = true, .g = true};
   s.segment[SS] = {.selector = kStackSelector, .limit = 0xffffffff, .type = 3, .dpl = 3, .db = true, .g = true};
   s.ldtr = {.selector = 0, .limit = 0, .type = 2, .s = false, .present = false};
-  s.tr = {.selector = 0x40, .base = kSystemLinear + kTss, .limit = 103, .type = 11, .s = false};
+  s.tr = {.selector = 0x48, .base = kSystemLinear + kTss, .limit = 103, .type = 11, .s = false};
   s.gdtr = {kSystemLinear + kGdt, 0xff};
   s.idtr = {kSystemLinear + kIdt, 16 * kVectors - 1};
 }
@@ -150,6 +194,7 @@ void EngineRunner::load(const DataImage& data, const CodeImage& code) {
     std::memcpy(memory_->host(GuestPhys{kCodePhysical + at}), code.data() + at, kPageSize);
   for (u64 at = 0; at < kDataBytes; at += kPageSize)
     std::memcpy(memory_->host(GuestPhys{kDataPhysical + at}), data.data() + at, kPageSize);
+  engine_->memory_changed();
 }
 
 void EngineRunner::start(const TestCase& test, Drive drive) {
@@ -161,18 +206,22 @@ void EngineRunner::start(const TestCase& test, Drive drive) {
   CpuState state = initial_;
   state.gpr = test.initial.gpr;
   state.rip = drive == Drive::run ? kPrelude : test.initial.rip;
-  const u32 distance = static_cast<u32>(test.initial.rip - (kExit + prelude_jump_ + sizeof(u32)));
-  std::memcpy(memory_->host(GuestPhys{kExitPhysical + prelude_jump_}), &distance, sizeof distance);
+  if (drive == Drive::run) {
+    const u32 distance = static_cast<u32>(test.initial.rip - (kExit + prelude_jump_ + sizeof(u32)));
+    std::memcpy(memory_->host(GuestPhys{kExitPhysical + prelude_jump_}), &distance, sizeof distance);
+  }
   state.rflags = test.initial.rflags;
   from_fx_image(test.initial.fx, state);
-  clock_.set_count(InstrCount{0});
   engine_->set_state(state);
+  if (drive == Drive::kvm) return;  // what it derives from memory is the same for all cases
+  clock_.set_count(InstrCount{0});
   engine_->memory_changed();
 }
 
 // Every case ends in a HLT at CPL 0, in the stub of the exception that ended it.
 bool EngineRunner::finish(Drive drive) {
-  if (drive == Drive::run) return engine_->run(InstrCount{kStepLimit}) == EngineStop::halted;
+  kicks_left_ = kKickLimit;
+  if (drive != Drive::step) return engine_->run(clock_.count() + kStepLimit) == EngineStop::halted;
   for (u64 i = 0; i < kStepLimit; ++i) {
     const EngineStop stop = engine_->step();
     if (stop == EngineStop::halted) return true;
@@ -203,6 +252,11 @@ void EngineRunner::collect(Outcome& out) {
     out.error_code = 0;
   }
   to_fx_image(state, out.final.fx);
+  for (const SegmentName name : {ES, DS, FS, GS})
+    out.segments[name] = {state.segment[name].selector, state.segment[name].present, state.segment[name].base};
+  out.segments[CS].selector = static_cast<u16>(get64(top + 8));
+  out.segments[SS].selector = static_cast<u16>(get64(top + 32));
+  out.has_segments = true;
   out.ran = 1;
 }
 

@@ -1,20 +1,31 @@
-// Runs cases in the software engine: a minimal guest in 64-bit mode at CPL 3 whose linear addresses are those of the
-// native process.
+// Runs cases in an engine: a minimal guest in 64-bit mode at CPL 3 whose linear addresses are those of the native
+// process.
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
 
 #include "core/software/engine.h"
+#include "core/time/clock.h"
+#include "harness/kvm/host.h"
 #include "tests/silicon/test_case.h"
 
 namespace rondo::silicon {
 
-enum class Drive : u8 { step, run };
+// The last: run() of an engine whose code at CPL 3 is executed by KVM.
+enum class Drive : u8 { step, run, kvm };
+std::string_view name_of(Drive drive);
 
 class EngineRunner {
  public:
-  EngineRunner();
+  EngineRunner();  // the software engine: Drive::step and Drive::run
   ~EngineRunner();
+  // Drive::kvm. Fails without a usable KVM, with one line.
+  static Result<std::unique_ptr<EngineRunner>> create_on_kvm();
+  bool on_kvm() const { return kvm_ != nullptr; }
+  u64 kvm_entries() const;  // how often KVM executed
+  std::span<const Drive> drives() const;
 
   // Loads code and data. Until the next call, every case starts from them.
   void load(const DataImage& data, const CodeImage& code);
@@ -23,6 +34,7 @@ class EngineRunner {
 
  private:
   class NoInterrupts;
+  class NoTime;
   void map_page(u64 linear, u64 physical, bool user, bool writable, bool executable);
   void build_guest();
   void start(const TestCase& test, Drive drive);
@@ -33,9 +45,13 @@ class EngineRunner {
   Clock clock_;
   Bus ports_, mmio_;
   std::unique_ptr<NoInterrupts> interrupts_;
-  std::unique_ptr<SoftwareEngine> engine_;
-  CpuState initial_;      // what does not depend on the case
-  u64 prelude_jump_ = 0;  // offset in the exit page of the distance of the jump to the case
+  std::unique_ptr<NoTime> time_;
+  unsigned kicks_left_ = 0;
+  HostKicker kicker_;
+  std::unique_ptr<Engine> engine_;
+  const KvmEngine* kvm_ = nullptr;  // engine_, if it is one
+  CpuState initial_;                // what does not depend on the case
+  u64 prelude_jump_ = 0;            // offset in the exit page of the distance of the jump to the case
   DataImage base_{};
 };
 

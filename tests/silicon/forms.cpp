@@ -122,7 +122,7 @@ std::string_view vendor_specific(Operation operation, u8 prefix, bool prefetch_r
 
 }  // namespace
 
-Forms::Forms(const std::string& filter) {
+Forms::Forms(const std::string& filter, const Comparison& comparison) {
   decoder::Decoder decoder;
   std::vector<std::vector<Form>> found(decoder::kOperationCount);
   std::map<std::tuple<u8, u8, u8, bool, bool, Operation, u8>, Form> forms;
@@ -139,7 +139,7 @@ Forms::Forms(const std::string& filter) {
     ++encodings_tried;
     decoder::Instruction instruction;
     if (decoder.decode(bytes, decoder::CodeMode::bits64, instruction) != decoder::DecodeStatus::ok) return;
-    const std::string_view reason = excluded(instruction);
+    const std::string_view reason = excluded(instruction, comparison);
     if (!reason.empty()) {
       ++excluded_encodings[std::string(reason)];
       return;

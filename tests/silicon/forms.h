@@ -8,6 +8,7 @@
 
 #include "core/base/types.h"
 #include "decoder/decoder.h"
+#include "tests/silicon/policy.h"
 
 namespace rondo::silicon {
 
@@ -28,7 +29,7 @@ struct Form {
 
 struct Forms {
   // Only those whose name matches `filter` (all if empty). By operation.
-  explicit Forms(const std::string& filter);
+  Forms(const std::string& filter, const Comparison& comparison);
   std::vector<std::vector<Form>> by_operation;
   // Those of the operations that make up most code: what engines fuse and whose flags they try not to compute.
   std::vector<std::vector<Form>> common;

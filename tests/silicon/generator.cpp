@@ -20,7 +20,7 @@ void Generator::make_batch(Batch& batch, u64 number, unsigned cases) {
     if (!last && random.percent(1) && at + kPageSize < kCodeEnd) at = ((at + 32) | kPageMask) - random.below(14);
     for (bool built = false; !built;) {
       test.initial.rip = last ? kCodeEnd - 1 - random.below(12) : at + random.below(4);
-      CaseBuilder builder(random, decoder_, batch.code, test, profile_host_);
+      CaseBuilder builder(random, decoder_, batch.code, test, comparison_);
       if (!last && random.percent(22) && at + 2 * kLongestCase < kCodeEnd) {
         built = builder.build_sequence(forms_, 2 + static_cast<unsigned>(random.below(11)));
       } else {

@@ -9,16 +9,15 @@ namespace rondo::silicon {
 
 class Generator {
  public:
-  // profile_host: undefined flags are compared, so they may be consumed by the next instruction.
-  Generator(const Forms& forms, u64 seed, bool profile_host)
-      : forms_(forms), seed_(seed), profile_host_(profile_host) {}
+  Generator(const Forms& forms, u64 seed, const Comparison& comparison)
+      : forms_(forms), seed_(seed), comparison_(comparison) {}
   // Data, code and cases of batch `number`: a function of the seed and of the number.
   void make_batch(Batch& batch, u64 number, unsigned cases);
 
  private:
   const Forms& forms_;
   u64 seed_;
-  bool profile_host_;
+  Comparison comparison_;
   decoder::Decoder decoder_;
 };
 

@@ -28,6 +28,10 @@ inline constexpr u64 kFsBase = 0x0ff12340;
 inline constexpr u64 kGsBase = 0x00003008;
 inline constexpr u16 kCodeSelector = 0x33;
 inline constexpr u16 kStackSelector = 0x2b;
+// Of the guest only.
+inline constexpr u16 kCode32Selector = 0x23;
+inline constexpr u16 kReadOnlySelector = 0x3b;
+inline constexpr u16 kSmallSelector = 0x43;  // writable data, one page from 0
 
 inline constexpr bool in_data(u64 address) { return address - kDataBase < kDataBytes; }
 

@@ -16,9 +16,9 @@ Failure check(Reference& reference, EngineRunner& engine, const Scenario& scenar
   Failure failure;
   failure.silicon = batch.outcomes[0];
   if (!failure.silicon.ran) return failure;
-  const Tolerance tolerance = tolerance_for(reference, scenario, profile_host);
+  const Tolerance tolerance = tolerance_for(reference, engine, scenario, profile_host);
   engine.load(scenario.data, scenario.code);
-  for (const Drive drive : {Drive::step, Drive::run}) {
+  for (const Drive drive : engine.drives()) {
     Outcome outcome;
     engine.run(scenario.test, drive, outcome);
     failure.drive = drive;

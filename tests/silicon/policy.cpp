@@ -8,20 +8,10 @@ using decoder::Instruction;
 using decoder::OperandKind;
 using decoder::Operation;
 
-std::string_view excluded(const Instruction& instruction) {
-  switch (instruction.operation) {
-    case Operation::INVALID:
-      return "not in the CPU model";
-    case Operation::SYSCALL:
-    case Operation::SYSENTER:
-    case Operation::INT:
-      return "enters the host's kernel";
-    case Operation::SYSRET:
-    case Operation::SYSEXIT:
-    case Operation::IRET:
-    case Operation::JMP_FAR:
-    case Operation::CALL_FAR:
-    case Operation::RET_FAR:
+bool takes_selector(Operation operation) {
+  switch (operation) {
+    case Operation::MOV_SEG:
+    case Operation::POP_SEG:
     case Operation::LDS:
     case Operation::LES:
     case Operation::LFS:
@@ -31,16 +21,42 @@ std::string_view excluded(const Instruction& instruction) {
     case Operation::LSL:
     case Operation::VERR:
     case Operation::VERW:
-    case Operation::POP_SEG:
-      return "depends on the host's descriptor tables";
-    case Operation::MOV_SEG:
-      return instruction.operands[0].kind == OperandKind::segment ? "depends on the host's descriptor tables" : "";
+    case Operation::JMP_FAR:
+    case Operation::CALL_FAR:
+    case Operation::RET_FAR:
+    case Operation::IRET:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string_view excluded(const Instruction& instruction, const Comparison& comparison) {
+  switch (instruction.operation) {
+    case Operation::INVALID:
+      return "not in the CPU model";
     case Operation::CPUID:
     case Operation::XGETBV:
     case Operation::RDTSC:
     case Operation::RDTSCP:
     case Operation::RDPMC:
       return "reads the host";
+    case Operation::MOV_SEG:
+      if (instruction.operands[0].kind != OperandKind::segment) return "";
+      break;
+    default:
+      break;
+  }
+  if (comparison.in_guests) return "";
+  if (takes_selector(instruction.operation)) return "depends on the host's descriptor tables";
+  switch (instruction.operation) {
+    case Operation::SYSCALL:
+    case Operation::SYSENTER:
+    case Operation::INT:
+      return "enters the host's kernel";
+    case Operation::SYSRET:
+    case Operation::SYSEXIT:
+      return "depends on the host's descriptor tables";
     case Operation::SGDT:
     case Operation::SIDT:
     case Operation::SLDT:
@@ -58,9 +74,8 @@ std::string_view excluded(const Instruction& instruction) {
     case Operation::MWAIT:
       return "control-register bits decide whether it is #UD";
     default:
-      break;
+      return "";
   }
-  return "";
 }
 
 u64 undefined_flags(const Instruction& instruction) {
@@ -102,7 +117,7 @@ u64 undefined_flags(const Instruction& instruction) {
   }
 }
 
-bool fits_sequences(const Instruction& instruction, bool profile_host) {
+bool fits_sequences(const Instruction& instruction, const Comparison& comparison) {
   switch (instruction.operation) {
     case Operation::FXSAVE:   // may or may not show the x87 pointers
     case Operation::FXRSTOR:  // ... load them
@@ -111,7 +126,25 @@ bool fits_sequences(const Instruction& instruction, bool profile_host) {
     case Operation::RET:
       return false;
     default:
-      return !approximate(instruction.operation) && (profile_host || !undefined_flags(instruction));
+      return !approximate(instruction.operation) && (comparison.profile_host || !undefined_flags(instruction));
+  }
+}
+
+bool uses_descriptors(Operation operation) {
+  switch (operation) {
+    case Operation::SGDT:
+    case Operation::SIDT:
+    case Operation::SLDT:
+    case Operation::STR:
+    case Operation::SMSW:
+    case Operation::PUSH_SEG:
+    case Operation::RDFSBASE:
+    case Operation::RDGSBASE:
+    case Operation::WRFSBASE:
+    case Operation::WRGSBASE:
+      return true;
+    default:
+      return takes_selector(operation);
   }
 }
 

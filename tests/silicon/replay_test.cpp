@@ -21,8 +21,8 @@ TEST_P(StoredCases, EngineDoesWhatTheSiliconDid) {
       Outcome outcome;
       engine.run(stored->scenario.test, drive, outcome);
       const Difference difference = compare(stored->expected, outcome, stored->tolerance);
-      EXPECT_FALSE(difference) << stored->title << " (" << (drive == Drive::step ? "step" : "run")
-                               << "): " << difference.kind << ": " << difference.detail;
+      EXPECT_FALSE(difference) << stored->title << " (" << name_of(drive) << "): " << difference.kind << ": "
+                               << difference.detail;
     }
   }
 }

@@ -1,7 +1,10 @@
 #include "tests/silicon/scenario.h"
 
+#include <algorithm>
 #include <bit>
 
+#include "core/cpu/canonical.h"
+#include "core/cpu/registers.h"
 #include "decoder/decoder.h"
 #include "tests/silicon/policy.h"
 
@@ -60,6 +63,28 @@ Tolerance tolerance_of(const TestCase& test, const CodeImage& code, bool profile
   });
   left_out += static_cast<u64>(std::popcount(tolerance.ignored_flags));
   return tolerance;
+}
+
+std::string_view explained_by_kvm(const TestCase& test, const CodeImage& code, const Outcome& silicon) {
+  if (silicon.final.rflags & flags::NT) return "NT set by the code is lost";
+  if (!is_canonical(silicon.final.gpr[RSP])) return "code with an RSP that is not canonical is emulated";
+  std::string_view reason;
+  for_each_instruction(test, code, [&](const decoder::Instruction& instruction) {
+    if (uses_descriptors(instruction.operation)) reason = "descriptors and segment registers are the host's";
+    if (instruction.operation == decoder::Operation::INT)
+      reason = "software interrupts of vectors that the host uses are lost";
+    if (moves_image(instruction.operation)) reason = "images are moved by an emulator that checks less";
+    if (instruction.operation == decoder::Operation::INVALID && silicon.vector == kUD)
+      reason = "what is #UD because of a LOCK prefix is emulated";
+    if (instruction.operation == decoder::Operation::ENTER)
+      reason = "an ENTER that faults, also for the host's own reasons, has written already and is executed again";
+    const auto* operands = instruction.operands.begin();
+    if (silicon.vector == kGP && std::any_of(operands, operands + instruction.operand_count, [](const auto& operand) {
+          return operand.kind == decoder::OperandKind::mmx;
+        }))
+      reason = "an MMX instruction that faults has set TOP already";
+  });
+  return reason;
 }
 
 }  // namespace rondo::silicon

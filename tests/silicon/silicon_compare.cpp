@@ -12,6 +12,8 @@
 #include <new>
 
 #include "tests/silicon/case_file.h"
+#include "tests/silicon/compare.h"
+#include "tests/silicon/engine_runner.h"
 #include "tests/silicon/native_runner.h"
 #include "tests/silicon/scenario.h"
 #include "tests/silicon/worker.h"
@@ -32,13 +34,15 @@ struct Options {
   std::string json;
   std::string failures;
   std::string capture;
+  std::string replay;
   bool slow = false;
   bool stepped = false;
+  bool kvm = false;
 };
 
 struct Totals {
   u64 cases = 0, instructions = 0, faults = 0, mismatches = 0, kinds = 0, lost = 0, flags_left_out = 0, approximate = 0,
-      vendor = 0;
+      vendor = 0, kvm_left_out = 0, kvm_entries = 0;
 };
 
 Totals sum(const WorkerProgress* progress, unsigned workers) {
@@ -48,7 +52,7 @@ Totals sum(const WorkerProgress* progress, unsigned workers) {
     t.cases += p.cases, t.instructions += p.instructions, t.faults += p.faults, t.mismatches += p.mismatches,
         t.kinds += p.kinds;
     t.lost += p.lost, t.flags_left_out += p.flags_left_out, t.approximate += p.approximate,
-        t.vendor += p.vendor_left_out;
+        t.vendor += p.vendor_left_out, t.kvm_left_out += p.kvm_left_out, t.kvm_entries += p.kvm_entries;
   }
   return t;
 }
@@ -85,6 +89,7 @@ void print_failures(std::FILE* const* files, unsigned workers, std::FILE* out) {
 nlohmann::ordered_json summary(const Options& options, const Forms& forms, const HostCpu& host, const Totals& t,
                                unsigned broken, double seconds) {
   nlohmann::ordered_json j;
+  if (options.kvm) j["engine"] = "kvm";
   j["compared_with"] = options.stepped ? "the stepped engine" : host.describe();
   j["seed"] = options.seed;
   j["cases"] = t.cases;
@@ -99,6 +104,8 @@ nlohmann::ordered_json summary(const Options& options, const Forms& forms, const
   j["undefined_flags_left_out"] = t.flags_left_out;
   j["approximate_results"] = t.approximate;
   j["vendor_specific_left_out"] = t.vendor;
+  if (options.kvm) j["explained_by_kvm"] = t.kvm_left_out;
+  if (options.kvm) j["kvm_entries"] = t.kvm_entries;
   for (const auto& [reason, count] : forms.excluded_encodings) j["encodings_left_out"][reason] = count;
   j["wall_s"] = seconds;
   return j;
@@ -110,7 +117,16 @@ int compare_all(const Options& options) {
     fmt::print("skipped: {} cases, because the host is not x86-64 Linux\n", options.cases);
     return kSkipped;
   }
-  const Forms forms(options.filter);
+  if (options.kvm) {
+    if (const auto engine = EngineRunner::create_on_kvm(); !engine) {
+      fmt::print("skipped: {} cases, because {}\n", options.cases, engine.error().message);
+      return kSkipped;
+    }
+  }
+  const Comparison comparison{
+      .profile_host = (options.stepped && !options.kvm) || profile_applies(host.vendor, host.family),
+      .in_guests = options.stepped};
+  const Forms forms(options.filter, comparison);
   if (forms.by_operation.empty()) {
     fmt::print(stderr, "no operation is named {}: see decoder/operations.txt\n", options.filter);
     return 2;
@@ -130,7 +146,8 @@ int compare_all(const Options& options) {
     if (child == 0) {
       WorkerPlan plan{.cases = options.cases, .seed = options.seed, .workers = options.jobs, .index = i};
       plan.stepped_reference = options.stepped;
-      plan.profile_host = options.stepped || profile_applies(host.vendor, host.family);
+      plan.on_kvm = options.kvm;
+      plan.comparison = comparison;
       _exit(run_worker(plan, forms, progress[i], failures[i]) ? 0 : 1);
     }
   }
@@ -154,6 +171,10 @@ int compare_all(const Options& options) {
     }
     fmt::print(out, "{}\n", report.dump(2));
     std::fclose(out);
+  }
+  if (options.kvm && t.kvm_entries < t.cases / 2) {
+    fmt::print(stderr, "KVM executed {} of {} cases: this compares the software engine\n", t.kvm_entries, t.cases);
+    return 1;
   }
   return t.mismatches == 0 && t.lost == 0 && broken == 0 && t.cases == options.cases ? 0 : 1;
 }
@@ -188,6 +209,34 @@ int capture_all(const std::string& path) {
   return 0;
 }
 
+// Runs stored cases in the engine and tells which end otherwise than stored.
+int replay_all(const std::string& path, bool on_kvm) {
+  const auto cases = read_cases(path);
+  if (!cases) {
+    fmt::print(stderr, "{}\n", cases.error().message);
+    return 2;
+  }
+  auto engine = on_kvm ? EngineRunner::create_on_kvm() : std::make_unique<EngineRunner>();
+  if (!engine) {
+    fmt::print(stderr, "{}\n", engine.error().message);
+    return kSkipped;
+  }
+  unsigned different = 0;
+  for (const auto& stored : *cases) {
+    (*engine)->load(stored->scenario.data, stored->scenario.code);
+    for (const Drive drive : (*engine)->drives()) {
+      Outcome outcome;
+      (*engine)->run(stored->scenario.test, drive, outcome);
+      const Difference difference = compare(stored->expected, outcome, stored->tolerance);
+      if (!difference) continue;
+      ++different;
+      fmt::print("{} ({}): {}: {}\n", stored->title, name_of(drive), difference.kind, difference.detail);
+    }
+  }
+  fmt::print("{} cases, {} differences\n", cases->size(), different);
+  return different ? 1 : 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -201,7 +250,9 @@ int main(int argc, char** argv) {
   app.add_option("--failures", options.failures, "write minimised failures to this file");
   app.add_option("--capture", options.capture,
                  "print the cases of this file (tests/silicon/cases) with what this host's processor does");
+  app.add_option("--replay", options.replay, "run the cases of this file in the engine instead of making new ones");
   app.add_flag("--stepped", options.stepped, "compare with the engine's own single steps instead of the processor");
+  app.add_flag("--kvm", options.kvm, "run the cases in the KVM engine instead of the software engine");
   app.add_flag("--slow", options.slow, "skip unless RONDO_SLOW_TESTS is 1 (scripts/test --all)");
   try {
     app.parse(argc, argv);
@@ -213,5 +264,6 @@ int main(int argc, char** argv) {
     fmt::print("skipped: {} cases, because RONDO_SLOW_TESTS is not 1\n", options.cases);
     return kSkipped;
   }
+  if (!options.replay.empty()) return replay_all(options.replay, options.kvm);
   return options.capture.empty() ? compare_all(options) : capture_all(options.capture);
 }

@@ -68,13 +68,22 @@ struct WordChange {
 };
 inline constexpr unsigned kMaxChanges = 96;
 
+struct SegmentRegister {
+  u16 selector = 0;
+  bool usable = false;
+  u64 base = 0;
+  bool operator==(const SegmentRegister&) const = default;
+};
+
 struct Outcome {
   Registers final;
   u32 vector = kNoFault;
   u32 error_code = 0;
-  u64 fault_address = 0;  // CR2, with #PF only
-  u32 change_count = 0;   // may exceed kMaxChanges: the rest is in change_hash only
-  u32 ran = 0;            // 0: the runner did not get to it
+  u64 fault_address = 0;                      // CR2, with #PF only
+  u32 change_count = 0;                       // may exceed kMaxChanges: the rest is in change_hash only
+  u32 ran = 0;                                // 0: the runner did not get to it
+  std::array<SegmentRegister, 6> segments{};  // by SegmentName; in guests only
+  bool has_segments = false;
   u64 change_hash = 0;
   std::array<WordChange, kMaxChanges> changes{};
 };

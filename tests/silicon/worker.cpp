@@ -20,12 +20,13 @@ struct Suspect {
 class Worker {
  public:
   Worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& progress, std::FILE* failures,
-         Reference& reference)
+         Reference& reference, std::unique_ptr<EngineRunner> engine)
       : plan_(plan),
         progress_(progress),
         failures_(failures),
         reference_(reference),
-        generator_(forms, plan.seed, plan.profile_host) {}
+        generator_(forms, plan.seed, plan.comparison),
+        engine_(std::move(engine)) {}
 
   void run() {
     const u64 batches = (plan_.cases + kBatchCases - 1) / kBatchCases;
@@ -38,12 +39,14 @@ class Worker {
       for (Suspect& suspect : suspects_) report(suspect);
       suspects_.clear();
     }
+    progress_.kvm_entries = engine_->kvm_entries();
   }
 
  private:
   void check_batch() {
     const Batch& batch = reference_.batch();
-    engine_.load(batch.data, batch.code);
+    const bool exact = reference_.exact() && !plan_.on_kvm;
+    engine_->load(batch.data, batch.code);
     for (u32 i = 0; i < batch.case_count; ++i) {
       const TestCase& test = batch.cases[i];
       const Outcome& silicon = batch.outcomes[i];
@@ -57,16 +60,21 @@ class Worker {
       }
       if (silicon.vector != kNoFault) ++progress_.faults;
       u64 left_out = 0;
-      const Tolerance tolerance =
-          reference_.exact() ? Tolerance{} : tolerance_of(test, batch.code, plan_.profile_host, left_out);
+      Tolerance tolerance =
+          exact ? Tolerance{} : tolerance_of(test, batch.code, plan_.comparison.profile_host, left_out);
+      tolerance.pointers = plan_.on_kvm;
       progress_.flags_left_out += left_out;
       if (tolerance.approximate) ++progress_.approximate;
-      for (const Drive drive : {Drive::step, Drive::run}) {
-        engine_.run(test, drive, engine_outcome_);
+      for (const Drive drive : engine_->drives()) {
+        engine_->run(test, drive, engine_outcome_);
         const Difference difference = compare(silicon, engine_outcome_, tolerance);
         if (!difference) continue;
-        if (plan_.profile_host && !reference_.exact() && offset_not_canonical(silicon, engine_outcome_)) {
+        if (plan_.comparison.profile_host && !reference_.exact() && offset_not_canonical(silicon, engine_outcome_)) {
           ++progress_.vendor_left_out;
+          break;
+        }
+        if (plan_.on_kvm && !explained_by_kvm(test, batch.code, silicon).empty()) {
+          ++progress_.kvm_left_out;
           break;
         }
         ++progress_.mismatches;
@@ -87,7 +95,7 @@ class Worker {
   }
 
   void report(Suspect& suspect) {
-    minimise(reference_, engine_, *suspect.scenario, suspect.failure, plan_.profile_host);
+    minimise(reference_, *engine_, *suspect.scenario, suspect.failure, plan_.comparison.profile_host);
     const Scenario& scenario = *suspect.scenario;
     const std::string names = operation_names(scenario.test, scenario.code);
     const std::string title = names + ": " + suspect.failure.difference.kind;
@@ -98,10 +106,9 @@ class Worker {
     stored.host = reference_.describe();
     stored.scenario = scenario;
     stored.expected = suspect.failure.silicon;
-    stored.tolerance = tolerance_for(reference_, scenario, plan_.profile_host);
+    stored.tolerance = tolerance_for(reference_, *engine_, scenario, plan_.comparison.profile_host);
     std::ostringstream text;
-    text << "# " << (suspect.failure.drive == Drive::step ? "step: " : "run: ") << suspect.failure.difference.detail
-         << "\n";
+    text << "# " << name_of(suspect.failure.drive) << ": " << suspect.failure.difference.detail << "\n";
     write_case(text, stored);
     std::fputs(text.str().c_str(), failures_);
     std::fflush(failures_);
@@ -112,7 +119,7 @@ class Worker {
   std::FILE* failures_;
   Reference& reference_;
   Generator generator_;
-  EngineRunner engine_;
+  std::unique_ptr<EngineRunner> engine_;
   Outcome engine_outcome_;
   std::vector<Suspect> suspects_;
   std::map<std::string, unsigned> seen_;
@@ -122,8 +129,13 @@ class Worker {
 }  // namespace
 
 bool run_worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& progress, std::FILE* failures) {
+  auto engine = plan.on_kvm ? EngineRunner::create_on_kvm() : std::make_unique<EngineRunner>();
+  if (!engine) {
+    std::fprintf(stderr, "%s\n", engine.error().message.c_str());
+    return false;
+  }
   if (plan.stepped_reference) {
-    Worker(plan, forms, progress, failures, *make_stepped_reference()).run();
+    Worker(plan, forms, progress, failures, *make_stepped_reference(), std::move(*engine)).run();
     return true;
   }
   auto native = NativeRunner::create();
@@ -131,7 +143,7 @@ bool run_worker(const WorkerPlan& plan, const Forms& forms, WorkerProgress& prog
     std::fprintf(stderr, "%s\n", native.error().message.c_str());
     return false;
   }
-  Worker(plan, forms, progress, failures, **native).run();
+  Worker(plan, forms, progress, failures, **native, std::move(*engine)).run();
   return true;
 }
 

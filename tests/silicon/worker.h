@@ -15,8 +15,9 @@ struct WorkerPlan {
   unsigned workers = 1;
   unsigned index = 0;
   unsigned most_failures = 100;  // kinds of failure that are minimised
-  bool profile_host = false;
+  Comparison comparison{};
   bool stepped_reference = false;  // instead of the processor
+  bool on_kvm = false;             // the KVM engine instead of the software engine
 };
 
 // In shared memory, written by the worker, read while it runs.
@@ -29,6 +30,8 @@ struct WorkerProgress {
   std::atomic<u64> lost{0};   // cases that the native runner did not survive
   std::atomic<u64> flags_left_out{0};
   std::atomic<u64> approximate{0};      // cases whose floating-point results were compared within a bound
+  std::atomic<u64> kvm_left_out{0};     // mismatches that explained_by_kvm() knows
+  std::atomic<u64> kvm_entries{0};      // how often KVM executed
   std::atomic<u64> vendor_left_out{0};  // cases that reached what only this vendor has
 };
 
