@@ -14,6 +14,7 @@
 #include "core/kvm/exits.h"
 #include "core/kvm/memory_slots.h"
 #include "core/kvm/msr_filter.h"
+#include "core/kvm/progress.h"
 #include "core/kvm/state.h"
 #include "core/kvm/string_io.h"
 #include "core/kvm/system.h"
@@ -152,7 +153,6 @@ class Hardware final : public KvmEngine {
   }
   void note_progress();
   void note_return(int result);
-  void note_fruitless(const std::string& what);
 
   KvmEngineConfig config_;
   std::unique_ptr<Vm> vm_;
@@ -169,11 +169,8 @@ class Hardware final : public KvmEngine {
   std::optional<u64> string_;  // RIP of a string instruction of which the other engine may have to do the rest
   bool kvm_ran_ = false;       // since the other engine executed
   u64 flushes_ = 0;            // SoftwareEngine::flushes(), as of the last look
-  unsigned patience_ = 0;      // see Kicker::arm
-  std::pair<u64, u64> last_kick_{0, 0};  // RIP and RCX
-  std::pair<u64, u64> entered_at_{0, 0};
+  Progress progress_;
   bool timer_runs_ = false;
-  unsigned fruitless_ = 0;  // KVM_RUNs since the guest is known to have got on
   std::atomic<bool> interrupted_ = false;
   std::string failure_;
   Statistics statistics_;
@@ -256,7 +253,7 @@ Status Hardware::push() {
     ++statistics_.renewals;
   }
   if (where_ != Where::here) return success();
-  entered_at_ = {state_.rip, state_.gpr[RCX]};
+  progress_.enter_at({state_.rip, state_.gpr[RCX]});
   u64 apic_base = 0;
   config_.interrupts.read_msr(msr::APIC_BASE, apic_base);
   state_.cr8 = config_.interrupts.read_cr8();
@@ -303,7 +300,7 @@ void Hardware::enter_guest() {
   kvm_run& area = vcpu_->area();
   area.request_interrupt_window = waiting && config_.exact_windows;
   area.cr8 = config_.interrupts.read_cr8();
-  if (!std::exchange(timer_runs_, true)) config_.kicker.arm(patience_);
+  if (!std::exchange(timer_runs_, true)) config_.kicker.arm(progress_.patience());
   const int result = vcpu_->run();
   note_return(result);
   kvm_ran_ = true;
@@ -359,8 +356,8 @@ void Hardware::handle(Exit exit) {
                           // A fault that was being delivered comes again when the instruction is executed again.
                           ++statistics_.unemulated;
                           pull();
-                          if (std::pair(state_.rip, state_.gpr[RCX]) != entered_at_) fruitless_ = 0;
-                          note_fruitless("gave up (internal error " + std::to_string(e.suberror) + ")");
+                          progress_.stand_at({state_.rip, state_.gpr[RCX]});
+                          check(progress_.stay("gave up (internal error " + std::to_string(e.suberror) + ")"));
                           step_software();
                         },
                         [&](const Kicked&) { on_kick(); }, [&](const Failed& f) { check(Error{f.what}); }},
@@ -458,32 +455,20 @@ void Hardware::on_halt() {
 void Hardware::note_return(int result) {
   timer_runs_ = result == -EINTR || result == -EAGAIN;
   if (timer_runs_) {
-    note_fruitless("did not begin to run (" + std::generic_category().message(-result) + ")");
+    check(progress_.stay("did not begin to run (" + std::generic_category().message(-result) + ")"));
   } else if (result < 0 || vcpu_->area().exit_reason != KVM_EXIT_INTERNAL_ERROR) {
-    fruitless_ = 0;
+    progress_.get_on();
   }
 }
 
-// The guest stands where it stood. If that is all that ever happens, KVM does not work here.
-void Hardware::note_fruitless(const std::string& what) {
-  constexpr unsigned kMost = 100'000;
-  if (++fruitless_ >= kMost)
-    check(Error{"KVM " + what + " " + std::to_string(kMost) + " times in a row" + std::string(kAdvice)});
-}
-
-// A guest that stands where it stood at the last kick gets more time.
 void Hardware::note_progress() {
-  constexpr unsigned kMostPatience = 10;
   kvm_regs regs = vcpu_->area().s.regs.regs;
   if (!config_.supervisor_in_software) {  // nothing keeps them in the run area
     const Result<kvm_regs> got = vcpu_->regs();
     if (!got) return static_cast<void>(check(got.error()));
     regs = *got;
   }
-  const std::pair<u64, u64> place{regs.rip, regs.rcx};
-  if (place != std::exchange(entered_at_, place)) fruitless_ = 0;
-  patience_ = place == last_kick_ ? std::min(patience_ + 1, kMostPatience) : 0;
-  last_kick_ = place;
+  progress_.kicked_at({regs.rip, regs.rcx});
 }
 
 void Hardware::on_kick() {
