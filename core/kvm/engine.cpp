@@ -129,6 +129,7 @@ class Hardware final : public KvmEngine {
   }
   bool takes_over_string();
   bool goes_on();
+  bool may_be_in_int3();
   bool may_be_replacement(const Exit& exit) const;
   void answer_replacement(const PortAccess& access);
   void put_time_stamp(bool with_aux);
@@ -168,6 +169,7 @@ class Hardware final : public KvmEngine {
   bool searching_ = false;
   std::optional<u64> string_;  // RIP of a string instruction of which the other engine may have to do the rest
   bool kvm_ran_ = false;       // since the other engine executed
+  bool resumed_ = false;       // it went on where it had stopped, with all that it had begun
   u64 flushes_ = 0;            // SoftwareEngine::flushes(), as of the last look
   Progress progress_;
   bool timer_runs_ = false;
@@ -296,6 +298,7 @@ void Hardware::enter_guest() {
     step_software();
     return;
   }
+  resumed_ = where_ != Where::here;
   if (!check(push())) return;
   kvm_run& area = vcpu_->area();
   area.request_interrupt_window = waiting && config_.exact_windows;
@@ -358,7 +361,7 @@ void Hardware::handle(Exit exit) {
                           pull();
                           progress_.stand_at({state_.rip, state_.gpr[RCX]});
                           check(progress_.stay("gave up (internal error " + std::to_string(e.suberror) + ")"));
-                          step_software();
+                          if (!may_be_in_int3()) step_software();
                         },
                         [&](const Kicked&) { on_kick(); }, [&](const Failed& f) { check(Error{f.what}); }},
              exit);
@@ -388,6 +391,13 @@ bool Hardware::goes_on() {
   const int result = vcpu_->complete();
   if (result < 0 && result != -EINTR) check(refused("KVM_RUN", result));
   return result == 0;
+}
+
+// The other engine would go on behind an INT3 whose exception KVM has still to raise: so KVM has to try again.
+bool Hardware::may_be_in_int3() {
+  if (!resumed_) return false;
+  const Result<bool> behind = is_behind_int3(*vcpu_, config_.memory, state_);
+  return !behind ? !check(behind.error()) : *behind;
 }
 
 // Of an instruction of the kernel's text (core/cpu/patched_text.h).

@@ -55,12 +55,13 @@ class Faulty:
         assert "Sanitizer" not in done.errors and done.returncode >= 0, (rules, done.returncode, done.errors)
         return done
 
-    def arguments(self, *more):
-        return ["run", "--engine", "kvm", "--kernel", self.guest, "--memory", "16M", "--kick-every", "300us", *more]
+    def arguments(self, *more, guest="kvm_tasks"):
+        kick = [] if "--kick-every" in more else ["--kick-every", "300us"]
+        return ["run", "--engine", "kvm", "--kernel", self.guest.with_stem(guest), "--memory", "16M", *kick, *more]
 
-    def run(self, rules, *more, record=None, **how):
+    def run(self, rules, *more, record=None, guest="kvm_tasks", **how):
         shutil.rmtree(record or self.folder / "none", ignore_errors=True)
-        return self.command(*self.arguments(*more), *(["--record", record, *RECORD] if record else []), rules=rules, **how)
+        return self.command(*self.arguments(*more, guest=guest), *(["--record", record, *RECORD] if record else []), rules=rules, **how)
 
     def replay(self, recording):
         report = self.folder / "replayed.json"
@@ -238,6 +239,20 @@ def test_an_endless_storm_is_an_error(faulty, healthy):
 def test_what_kvm_gives_up_on_runs_in_software(faulty, healthy, suberror):
     gives_up = rule("KVM_RUN", vm=healthy.vm, after=30, times=500, exit=EXIT_INTERNAL_ERROR, detail=suberror)
     survived(faulty, healthy, gives_up, faulty.folder / "gives_up")
+
+
+@needs_kvm
+@pytest.mark.parametrize("guest", ["kvm_tasks", "kvm_calls"])
+def test_what_kvm_gives_up_on_behind_a_kick(faulty, healthy, slow, guest):
+    """The kick may have come when an INT3 or SYSCALL had begun: it is neither lost nor executed twice."""
+    recording = faulty.folder / "kicked"
+    for _ in range(20 if slow else 4):
+        rules = rule("KVM_RUN", vm=healthy.vm, kicked=1, exit=EXIT_INTERNAL_ERROR, detail=EMULATION)
+        done = faulty.run(rules, "--kick-every", "60us", record=recording, guest=guest)
+        assert (done.returncode, done.stdout, done.errors) == (0, healthy.console, ""), rules
+        replayed, report = faulty.replay(recording)
+        assert (replayed.returncode, replayed.stdout, replayed.errors) == (0, healthy.console, ""), rules
+        assert report["replay"]["complete"]
 
 
 @needs_kvm

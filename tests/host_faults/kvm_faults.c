@@ -11,6 +11,7 @@
 //   errno   the call fails with it, without having been made
 //   value   the call gives this, without having been made
 //   exit    KVM_RUN comes back with this exit reason and has run nothing
+//   kicked  1: only a KVM_RUN behind one that a signal interrupted
 //   detail  the suberror or hardware reason of that exit
 // A KVM_RUN with immediate_exit set goes through: it only finishes an access.
 // RONDO_KVM_DEVICE names a file to open in the place of /dev/kvm.
@@ -34,7 +35,7 @@ enum { kOpen = 0x100, kMap = 0x101, kTimer = 0x102, kCalls = 0x103, kFds = 1024,
 enum { kNotKvm, kDevice, kVm, kVcpu };
 
 struct rule {
-  long nr, vm, arg, after, times, error, value, exit, detail;
+  long nr, vm, arg, after, times, error, value, exit, detail, kicked;
   long seen;
 };
 
@@ -46,15 +47,16 @@ static struct {
   struct kvm_run* area;
 } files[kFds];
 static int vms;
+static int kicked;  // the last KVM_RUN came back with EINTR
 static unsigned long calls[kVms][kCalls];
 
 static void set_field(struct rule* rule, const char* name, long value) {
   const struct {
     const char* name;
     long* field;
-  } fields[] = {{"nr", &rule->nr},       {"vm", &rule->vm},       {"arg", &rule->arg},
-                {"after", &rule->after}, {"times", &rule->times}, {"errno", &rule->error},
-                {"value", &rule->value}, {"exit", &rule->exit},   {"detail", &rule->detail}};
+  } fields[] = {{"nr", &rule->nr},         {"vm", &rule->vm},        {"arg", &rule->arg},     {"after", &rule->after},
+                {"times", &rule->times},   {"errno", &rule->error},  {"value", &rule->value}, {"exit", &rule->exit},
+                {"detail", &rule->detail}, {"kicked", &rule->kicked}};
   for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; ++i) {
     if (!strcmp(name, fields[i].name)) {
       *fields[i].field = value;
@@ -103,7 +105,9 @@ static const struct rule* fault(int nr, int vm, long argument, const struct kvm_
   if (vm < kVms) ++calls[vm][nr];
   for (int i = 0; i < rule_count; ++i) {
     struct rule* rule = &rules[i];
-    if (rule->nr != nr || (rule->vm && rule->vm != vm) || (rule->arg >= 0 && rule->arg != argument)) continue;
+    if (rule->nr != nr || (rule->vm && rule->vm != vm) || (rule->arg >= 0 && rule->arg != argument) ||
+        (rule->kicked && !kicked))
+      continue;
     const long n = rule->seen++;
     if (n >= rule->after && (rule->times < 0 || n < rule->after + rule->times)) return rule;
   }
@@ -187,8 +191,10 @@ int ioctl(int fd, unsigned long request, ...) {
   const int is_new_vm = request == KVM_CREATE_VM;
   const int vm = is_new_vm ? vms + 1 : files[fd].vm;
   const struct rule* rule = fault(nr, vm, (long)argument, request == KVM_RUN ? files[fd].area : NULL);
+  if (request == KVM_RUN) kicked = 0;
   if (rule) return outcome(rule, files[fd].area);
   const int result = (int)syscall(SYS_ioctl, fd, request, argument);
+  if (request == KVM_RUN) kicked = result < 0 && errno == EINTR;
   if (result >= 0 && is_new_vm) note_file(result, kVm, ++vms);
   if (result >= 0 && request == KVM_CREATE_VCPU) note_file(result, kVcpu, vm);
   return result;
