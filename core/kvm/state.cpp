@@ -49,8 +49,15 @@ void take_data_segment(Segment& mine, const kvm_segment& theirs, bool is_stack) 
                                  .present = false};
 }
 
-// LDTR and TR, likewise: what was there stays.
-void take_system_segment(Segment& mine, const kvm_segment& theirs) {
+// LDTR, likewise.
+void take_ldtr(Segment& mine, const kvm_segment& theirs) {
+  mine = from_kvm(theirs);
+  if (!mine.present)
+    mine = Segment{.selector = mine.selector, .base = mine.base, .limit = 0, .type = 2, .s = false, .present = false};
+}
+
+// TR: what was there stays, until LTR.
+void take_tr(Segment& mine, const kvm_segment& theirs) {
   const Segment found = from_kvm(theirs);
   if (!found.present && !mine.present) {
     mine.selector = found.selector;
@@ -111,8 +118,8 @@ u64* msr_field(CpuState& s, u32 index) {
 
 void store_system(const kvm_sregs& r, CpuState& s) {
   take_segments(r, s);
-  take_system_segment(s.tr, r.tr);
-  take_system_segment(s.ldtr, r.ldt);
+  take_tr(s.tr, r.tr);
+  take_ldtr(s.ldtr, r.ldt);
   s.gdtr = {r.gdt.base, r.gdt.limit};
   s.idtr = {r.idt.base, r.idt.limit};
   s.cr0 = r.cr0, s.cr2 = r.cr2, s.cr3 = r.cr3, s.cr4 = r.cr4, s.cr8 = r.cr8, s.efer = r.efer;

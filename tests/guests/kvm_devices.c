@@ -126,6 +126,7 @@ static void test_serial_interrupts(void) {
 
 void main(void) {
   set_up_tables();
+  asm volatile("lldt %w0" : : "r"(0));  // as every kernel does that has no LDT
   trap_hook = on_interrupt;
   put("polled output\n");
   test_string_io();

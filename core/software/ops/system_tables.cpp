@@ -40,8 +40,7 @@ void lldt(Vcpu& cpu, const Op& op) {
   require_cpl0(cpu);
   const u16 selector = read_source16(cpu, op);
   if (is_null(selector)) {
-    cpu.arch.ldtr = null_segment(selector);
-    cpu.arch.ldtr.s = false;
+    cpu.arch.ldtr = null_ldt(selector);
     return;
   }
   if (selector & 4) throw_selector_fault(kGP, selector);

@@ -72,6 +72,8 @@ Segment null_segment(u16 selector) {
   return {.selector = selector, .base = 0, .limit = 0, .type = 0, .s = true, .dpl = 0, .present = false};
 }
 
+Segment null_ldt(u16 selector) { return {.selector = selector, .limit = 0, .type = 2, .s = false, .present = false}; }
+
 bool within_limit(const Segment& segment, u64 offset, unsigned size) {
   const u64 last = offset + size - 1;
   const bool expand_down = segment.s && (segment.type & 0xc) == 4;

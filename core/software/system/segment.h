@@ -24,6 +24,8 @@ void set_busy(Vcpu& cpu, u16 selector, bool busy);
 void set_segment(Vcpu& cpu, unsigned name, const Segment& segment);
 // A data segment register that cannot be used (null selector).
 Segment null_segment(u16 selector);
+// LDTR, likewise: as before any LLDT, for a host's KVM does not tell whether there was one.
+Segment null_ldt(u16 selector);
 
 // What MOV, POP and LxS to a segment register do in the current mode (not CS). Throws. For SS the caller takes care of
 // mode_changed().

@@ -67,7 +67,7 @@ TaskState read_task(Vcpu& cpu, u64 base, const Layout& layout) {
 }
 
 void load_ldt(Vcpu& cpu, u16 selector) {
-  cpu.arch.ldtr = null_segment(selector);
+  cpu.arch.ldtr = null_ldt(selector);
   if (is_null(selector)) return;
   if (selector & 4) throw_selector_fault(kTS, selector);
   const Descriptor descriptor = read_descriptor(cpu, selector, kTS);
