@@ -71,6 +71,8 @@ std::string_view explained_by_kvm(const TestCase& test, const CodeImage& code, c
   std::string_view reason;
   for_each_instruction(test, code, [&](const decoder::Instruction& instruction) {
     if (uses_descriptors(instruction.operation)) reason = "descriptors and segment registers are the host's";
+    if (instruction.operation == decoder::Operation::INT3 && (silicon.final.rflags & flags::TF))
+      reason = "an INT3 under a TF that the program set itself is taken for the end of a single step";
     if (instruction.operation == decoder::Operation::INT)
       reason = "software interrupts of vectors that the host uses are lost";
     if (moves_image(instruction.operation)) reason = "images are moved by an emulator that checks less";
