@@ -19,6 +19,17 @@ struct StoredCase {
   Tolerance tolerance;
 };
 
+// Runs it in every drive of the engine; visit(Drive, Difference) for those that end otherwise than stored.
+template <class Visitor>
+void replay_case(EngineRunner& engine, const StoredCase& stored, Visitor visit) {
+  engine.load(stored.scenario.data, stored.scenario.code);
+  for (const Drive drive : engine.drives()) {
+    Outcome outcome;
+    engine.run(stored.scenario.test, drive, outcome);
+    if (const Difference difference = compare(stored.expected, outcome, stored.tolerance)) visit(drive, difference);
+  }
+}
+
 void write_case(std::ostream& out, const StoredCase& stored);
 // All cases of a file.
 Result<std::vector<std::unique_ptr<StoredCase>>> read_cases(const std::string& path);

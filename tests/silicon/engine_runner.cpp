@@ -93,16 +93,19 @@ EngineRunner::EngineRunner() : interrupts_(std::make_unique<NoInterrupts>()) {
   auto memory = PhysicalMemory::create(kRamBytes);
   RONDO_ASSERT(memory.has_value());
   memory_ = std::move(memory).value();
-  engine_ = make_software_engine({*memory_, clock_, ports_, mmio_, *interrupts_, [] { return false; }});
+  engine_ = make_software();
   build_guest();
 }
 
 EngineRunner::~EngineRunner() = default;
 
+std::unique_ptr<SoftwareEngine> EngineRunner::make_software() {
+  return make_software_engine({*memory_, clock_, ports_, mmio_, *interrupts_, [] { return false; }});
+}
+
 Result<std::unique_ptr<EngineRunner>> EngineRunner::create_on_kvm() {
   auto runner = std::make_unique<EngineRunner>();
-  auto software = make_software_engine(
-      {*runner->memory_, runner->clock_, runner->ports_, runner->mmio_, *runner->interrupts_, [] { return false; }});
+  auto software = runner->make_software();
   runner->engine_.reset();
   runner->kicker_.ask([runner = runner.get()] { return runner->kicks_left_ == 0 || --runner->kicks_left_ == 0; });
   auto engine = make_kvm_engine({.memory = *runner->memory_,

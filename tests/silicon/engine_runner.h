@@ -35,6 +35,7 @@ class EngineRunner {
  private:
   class NoInterrupts;
   class NoTime;
+  std::unique_ptr<SoftwareEngine> make_software();
   void map_page(u64 linear, u64 physical, bool user, bool writable, bool executable);
   void build_guest();
   void start(const TestCase& test, Drive drive);

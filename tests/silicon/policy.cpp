@@ -1,6 +1,7 @@
 #include "tests/silicon/policy.h"
 
 #include "core/cpu/registers.h"
+#include "core/software/host_answers.h"
 
 namespace rondo::silicon {
 
@@ -130,23 +131,7 @@ bool fits_sequences(const Instruction& instruction, const Comparison& comparison
   }
 }
 
-bool uses_descriptors(Operation operation) {
-  switch (operation) {
-    case Operation::SGDT:
-    case Operation::SIDT:
-    case Operation::SLDT:
-    case Operation::STR:
-    case Operation::SMSW:
-    case Operation::PUSH_SEG:
-    case Operation::RDFSBASE:
-    case Operation::RDGSBASE:
-    case Operation::WRFSBASE:
-    case Operation::WRGSBASE:
-      return true;
-    default:
-      return takes_selector(operation);
-  }
-}
+bool uses_descriptors(Operation operation) { return takes_selector(operation) || software::shows_tables(operation); }
 
 bool moves_image(Operation operation) {
   switch (operation) {
@@ -162,24 +147,6 @@ bool moves_image(Operation operation) {
   }
 }
 
-bool approximate(Operation operation) {
-  switch (operation) {
-    case Operation::RCPPS:
-    case Operation::RCPSS:
-    case Operation::RSQRTPS:
-    case Operation::RSQRTSS:
-    case Operation::FSIN:
-    case Operation::FCOS:
-    case Operation::FSINCOS:
-    case Operation::FPTAN:
-    case Operation::FPATAN:
-    case Operation::F2XM1:
-    case Operation::FYL2X:
-    case Operation::FYL2XP1:
-      return true;
-    default:
-      return false;
-  }
-}
+bool approximate(Operation operation) { return software::is_approximation(operation); }
 
 }  // namespace rondo::silicon

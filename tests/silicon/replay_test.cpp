@@ -16,14 +16,9 @@ TEST_P(StoredCases, EngineDoesWhatTheSiliconDid) {
   EXPECT_FALSE(cases->empty());
   EngineRunner engine;
   for (const auto& stored : *cases) {
-    engine.load(stored->scenario.data, stored->scenario.code);
-    for (const Drive drive : {Drive::step, Drive::run}) {
-      Outcome outcome;
-      engine.run(stored->scenario.test, drive, outcome);
-      const Difference difference = compare(stored->expected, outcome, stored->tolerance);
-      EXPECT_FALSE(difference) << stored->title << " (" << name_of(drive) << "): " << difference.kind << ": "
-                               << difference.detail;
-    }
+    replay_case(engine, *stored, [&](Drive drive, const Difference& difference) {
+      ADD_FAILURE() << stored->title << " (" << name_of(drive) << "): " << difference.kind << ": " << difference.detail;
+    });
   }
 }
 

@@ -28,13 +28,18 @@ bool profile_applies(const std::string& vendor, unsigned family);
 
 // What may differ in this case. `left_out` counts undefined flag bits that are not compared.
 Tolerance tolerance_of(const TestCase& test, const CodeImage& code, bool profile_host, u64& left_out);
-inline Tolerance tolerance_for(const Reference& reference, const EngineRunner& engine, const Scenario& scenario,
-                               bool profile_host) {
+// Likewise, of these two sides.
+inline Tolerance tolerance_for(const Reference& reference, const EngineRunner& engine, const TestCase& test,
+                               const CodeImage& code, bool profile_host, u64& left_out) {
   if (reference.exact() && !engine.on_kvm()) return {};
-  u64 left_out = 0;
-  Tolerance tolerance = tolerance_of(scenario.test, scenario.code, profile_host, left_out);
+  Tolerance tolerance = tolerance_of(test, code, profile_host, left_out);
   tolerance.pointers = engine.on_kvm();
   return tolerance;
+}
+inline Tolerance tolerance_for(const Reference& reference, const EngineRunner& engine, const Scenario& scenario,
+                               bool profile_host) {
+  u64 left_out = 0;
+  return tolerance_for(reference, engine, scenario.test, scenario.code, profile_host, left_out);
 }
 
 // Why the KVM engine may end this case otherwise than the processor: what some hosts' KVM is known for

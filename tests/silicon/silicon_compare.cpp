@@ -12,11 +12,11 @@
 #include <new>
 
 #include "tests/silicon/case_file.h"
-#include "tests/silicon/compare.h"
 #include "tests/silicon/engine_runner.h"
 #include "tests/silicon/native_runner.h"
 #include "tests/silicon/scenario.h"
 #include "tests/silicon/worker.h"
+#include "tests/slow.h"
 
 namespace {
 
@@ -223,15 +223,10 @@ int replay_all(const std::string& path, bool on_kvm) {
   }
   unsigned different = 0;
   for (const auto& stored : *cases) {
-    (*engine)->load(stored->scenario.data, stored->scenario.code);
-    for (const Drive drive : (*engine)->drives()) {
-      Outcome outcome;
-      (*engine)->run(stored->scenario.test, drive, outcome);
-      const Difference difference = compare(stored->expected, outcome, stored->tolerance);
-      if (!difference) continue;
+    replay_case(**engine, *stored, [&](Drive drive, const Difference& difference) {
       ++different;
       fmt::print("{} ({}): {}: {}\n", stored->title, name_of(drive), difference.kind, difference.detail);
-    }
+    });
   }
   fmt::print("{} cases, {} differences\n", cases->size(), different);
   return different ? 1 : 0;
@@ -259,8 +254,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  const char* wanted = std::getenv("RONDO_SLOW_TESTS");
-  if (options.slow && !(wanted && std::string_view(wanted) == "1")) {
+  if (options.slow && !slow_tests()) {
     fmt::print("skipped: {} cases, because RONDO_SLOW_TESTS is not 1\n", options.cases);
     return kSkipped;
   }

@@ -45,7 +45,6 @@ class Worker {
  private:
   void check_batch() {
     const Batch& batch = reference_.batch();
-    const bool exact = reference_.exact() && !plan_.on_kvm;
     engine_->load(batch.data, batch.code);
     for (u32 i = 0; i < batch.case_count; ++i) {
       const TestCase& test = batch.cases[i];
@@ -60,9 +59,8 @@ class Worker {
       }
       if (silicon.vector != kNoFault) ++progress_.faults;
       u64 left_out = 0;
-      Tolerance tolerance =
-          exact ? Tolerance{} : tolerance_of(test, batch.code, plan_.comparison.profile_host, left_out);
-      tolerance.pointers = plan_.on_kvm;
+      const Tolerance tolerance =
+          tolerance_for(reference_, *engine_, test, batch.code, plan_.comparison.profile_host, left_out);
       progress_.flags_left_out += left_out;
       if (tolerance.approximate) ++progress_.approximate;
       for (const Drive drive : engine_->drives()) {
